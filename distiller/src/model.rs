@@ -1,0 +1,60 @@
+//! A static embedding model in memory: what a distillation makes, what a Model2Vec folder holds.
+
+use half::f16;
+use serde_json::Value;
+
+/// The rows of a table as stored, row-major, `rows * dims` values.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rows {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    /// One scale for the whole matrix, as Model2Vec quantises; the scale itself is not stored
+    /// because a normalised embedding does not depend on it.
+    I8(Vec<i8>),
+}
+
+/// A Model2Vec model: tokenizer, rows, optional weights and mapping, and how to pool.
+#[derive(Clone, Debug)]
+pub struct StaticModel {
+    /// The whole `tokenizer.json`. Token ids are indices into `mapping` if there is one, else into `rows`.
+    pub tokenizer: Value,
+    pub rows: Rows,
+    pub dims: usize,
+    /// One factor a token id.
+    pub weights: Option<Vec<f32>>,
+    /// Row index of each token id (vocabulary-quantised models).
+    pub mapping: Option<Vec<u32>>,
+    /// Whether embeddings are L2-normalised.
+    pub normalize: bool,
+    /// Most tokens of a text that count (Python's default is 512); `None`: no limit.
+    pub max_length: Option<usize>,
+    pub provenance: Provenance,
+}
+
+/// Where a model came from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Provenance {
+    /// Teacher's name as given on the command line.
+    pub teacher: String,
+    /// SHA-256 of the teacher's `model.safetensors`, lower-case hex; empty if unknown.
+    pub teacher_sha256: String,
+    /// SPDX identifier or the model card's own word; empty if unknown.
+    pub licence: String,
+}
+
+impl StaticModel {
+    /// Number of rows stored.
+    pub fn row_count(&self) -> usize {
+        let values = match &self.rows {
+            Rows::F32(v) => v.len(),
+            Rows::F16(v) => v.len(),
+            Rows::I8(v) => v.len(),
+        };
+        values.checked_div(self.dims).unwrap_or(0)
+    }
+
+    /// Number of token ids.
+    pub fn token_count(&self) -> usize {
+        self.mapping.as_ref().map_or_else(|| self.row_count(), Vec::len)
+    }
+}
