@@ -1,0 +1,65 @@
+//! Text embeddings on microcontrollers.
+//!
+//! A flashvec image holds a static embedding model: a vocabulary trie, a character map and one
+//! quantised row a token. [`Model::from_bytes`] borrows it in place, from `include_bytes!`,
+//! memory-mapped flash or a mapped file; nothing is copied and nothing is allocated.
+//!
+//! ```no_run
+//! # static IMAGE: &[u8] = &[];
+//! # fn main() -> Result<(), flashvec::Error> {
+//! let model = flashvec::Model::from_bytes(IMAGE)?;
+//! let mut scratch = [0_u32; 512]; // at least `model.scratch_len()` words
+//! let mut on = [0_i8; 256]; // `model.dims()` components
+//! let mut off = [0_i8; 256];
+//! model.encode_i8("turn on the light", &mut scratch, &mut on)?;
+//! model.encode_i8("switch the lamp off", &mut scratch, &mut off)?;
+//! let similarity = flashvec::cosine_i8(&on, &off);
+//! # let _ = similarity;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The stages, one file each: `normalize` (bytes to word characters, through the image's
+//! character map), `tokenize` (WordPiece over the vocabulary trie), `rows` (codecs), `pool`
+//! (sum and normalise), [`similarity`](cosine).
+//!
+//! # Promises
+//!
+//! * No call panics, whatever the image or the text. `Model::from_bytes` refuses a damaged image;
+//!   after it returned `Ok`, every call runs in time linear in the text.
+//! * The same image and text give the same `f32` bits on every target.
+//! * No heap, no `unsafe`.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+#![warn(missing_docs)]
+
+#[cfg(test)]
+extern crate std;
+
+mod bytes;
+mod charmap;
+mod error;
+pub mod image;
+mod model;
+mod normalize;
+mod pool;
+mod rows;
+mod similarity;
+mod tokenize;
+mod vocabulary;
+
+pub use charmap::layout as charmap_layout;
+pub use error::{Error, Part};
+pub use image::{Codec, Header, Pooling, Provenance, WordPiece};
+pub use model::Model;
+pub use similarity::{cosine, cosine_i8};
+pub use vocabulary::layout as vocabulary_layout;

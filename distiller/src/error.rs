@@ -9,7 +9,97 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+
+    #[error("{}: not valid JSON ({source}); fetch the file again", path.display())]
+    Json {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+
+    #[error("{}: no {file} there; {need}", folder.display())]
+    MissingFile {
+        folder: PathBuf,
+        file: &'static str,
+        need: &'static str,
+    },
+
+    #[error("{}: not a usable safetensors file ({what}); fetch the file again", path.display())]
+    Tensors { path: PathBuf, what: String },
+
+    #[error("{}: tensor {name} {what}", path.display())]
+    Tensor {
+        path: PathBuf,
+        name: String,
+        what: String,
+    },
+
+    #[error("{}: {what}", path.display())]
+    Config { path: PathBuf, what: String },
+
+    #[error(
+        "{}: a teacher of {found} is not supported; supported: model_type bert (BertModel), \
+         such as all-MiniLM, BGE, E5 and GTE", path.display()
+    )]
+    UnsupportedTeacher { path: PathBuf, found: String },
+
+    #[error("tokenizer.json: {what}")]
+    Tokenizer { what: String },
+
+    #[error(
+        "tokenizer.json: its {part} has {found}, which an image cannot hold; supported: {supported}"
+    )]
+    UnsupportedTokenizer {
+        part: String,
+        found: String,
+        supported: String,
+    },
+
+    #[error("{}: {source}", path.display())]
+    Image {
+        path: PathBuf,
+        source: flashvec::Error,
+    },
+
+    #[error("{option}: {what}")]
+    Option { option: &'static str, what: String },
+
+    #[error(
+        "{requested} dimensions asked for, but {limit} allow at most {maximum}; ask for {maximum} or fewer"
+    )]
+    TooManyDims {
+        requested: usize,
+        maximum: usize,
+        limit: &'static str,
+    },
+
+    #[error("sequence {index}: {what}")]
+    Sequence { index: usize, what: String },
+
+    #[error("{name}: cannot fetch it ({what}); {remedy}")]
+    Fetch {
+        name: String,
+        what: String,
+        remedy: String,
+    },
+
+    #[error("{name}: {what}")]
+    Source { name: String, what: String },
+
+    #[error("the teacher's forward pass failed: {what}")]
+    Forward { what: String },
+
+    #[error("the eigendecomposition did not converge; the teacher's hidden states are unusable")]
+    Eigen,
+
+    #[error("{what}")]
+    Model { what: String },
+
+    #[error("{}: {what}; name another folder, or remove this one first", path.display())]
+    WontReplace { path: PathBuf, what: String },
 }
 
 impl Error {

@@ -1,7 +1,22 @@
 //! Distils sentence-transformers into static embedding models.
 
+pub mod distill;
 pub mod error;
+mod files;
+pub mod image;
 pub mod model;
+pub mod model2vec;
+pub mod pca;
+pub mod progress;
+pub mod source;
+pub mod teacher;
+mod tensors;
+pub mod vocabulary;
+pub mod weighting;
 
+pub use distill::{DistillOptions, distill};
 pub use error::{Error, Result};
 pub use model::{Provenance, Rows, StaticModel};
+pub use progress::{Bar, Progress, Silent};
+pub use source::TeacherSource;
+pub use teacher::{CandleTeacher, Pooling, Teacher};

@@ -3,6 +3,8 @@
 use half::f16;
 use serde_json::Value;
 
+use crate::error::{Error, Result};
+
 /// The rows of a table as stored, row-major, `rows * dims` values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rows {
@@ -56,5 +58,42 @@ impl StaticModel {
     /// Number of token ids.
     pub fn token_count(&self) -> usize {
         self.mapping.as_ref().map_or_else(|| self.row_count(), Vec::len)
+    }
+
+    /// Writes a token's vector to `out` (`dims` values): its row, through the mapping, times its weight.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] if the token or the row it maps to does not exist.
+    pub fn token_row(&self, id: u32, out: &mut [f32]) -> Result<()> {
+        let missing = || Error::Model {
+            what: format!("token {id} has no row in the table"),
+        };
+        let token = id as usize;
+        let row = match &self.mapping {
+            Some(mapping) => *mapping.get(token).ok_or_else(missing)? as usize,
+            None => token,
+        };
+        let weight = match &self.weights {
+            Some(weights) => *weights.get(token).ok_or_else(missing)?,
+            None => 1.0,
+        };
+        let range = row * self.dims..(row + 1) * self.dims;
+        let values = out.iter_mut();
+        match &self.rows {
+            Rows::F32(v) => {
+                let row = v.get(range).ok_or_else(missing)?;
+                values.zip(row).for_each(|(out, x)| *out = x * weight);
+            }
+            Rows::F16(v) => {
+                let row = v.get(range).ok_or_else(missing)?;
+                values.zip(row).for_each(|(out, x)| *out = x.to_f32() * weight);
+            }
+            Rows::I8(v) => {
+                let row = v.get(range).ok_or_else(missing)?;
+                values.zip(row).for_each(|(out, x)| *out = f32::from(*x) * weight);
+            }
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,119 @@
+//! What can be wrong with an image or a call.
+
+use core::fmt;
+
+/// The part of an image that an [`Error::Damaged`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Part {
+    /// The postcard header.
+    Header,
+    /// The table of sections.
+    Sections,
+    /// The vocabulary trie.
+    Vocabulary,
+    /// The character map.
+    CharMap,
+    /// The added tokens.
+    AddedTokens,
+    /// The rows.
+    Rows,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Sections => "section table",
+            Self::Vocabulary => "vocabulary trie",
+            Self::CharMap => "character map",
+            Self::AddedTokens => "added tokens",
+            Self::Rows => "rows",
+        }
+    }
+}
+
+/// Why an image was refused or a call could not be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Error {
+    /// Fewer bytes than the image says it has.
+    Truncated {
+        /// Bytes the image needs.
+        needed: u32,
+        /// Bytes there are.
+        found: u32,
+    },
+    /// The bytes do not start with flashvec's magic.
+    NotAnImage,
+    /// The image was written for another version of the format than this crate reads.
+    UnsupportedVersion {
+        /// Version the image names.
+        found: u16,
+        /// Version this crate reads.
+        supported: u16,
+    },
+    /// The checksum over the image does not match: some byte changed since it was written.
+    Checksum {
+        /// CRC-32 the image names.
+        stored: u32,
+        /// CRC-32 of its bytes.
+        computed: u32,
+    },
+    /// A part of the image contradicts itself or another part.
+    Damaged(Part),
+    /// The scratch slice is shorter than [`Model::scratch_len`](crate::Model::scratch_len).
+    ScratchTooSmall {
+        /// Words needed.
+        needed: u32,
+        /// Words given.
+        found: u32,
+    },
+    /// The output slice is shorter than [`Model::dims`](crate::Model::dims).
+    OutputTooSmall {
+        /// Components needed.
+        needed: u32,
+        /// Components given.
+        found: u32,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Truncated { needed, found } => write!(
+                f,
+                "the image is truncated: it needs {needed} bytes, there are {found}; copy the whole file"
+            ),
+            Self::NotAnImage => f.write_str(
+                "not a flashvec image: the first four bytes are not `FVEC`; make one with `flashvec distill` or `flashvec convert`",
+            ),
+            Self::UnsupportedVersion { found, supported } => write!(
+                f,
+                "the image has format version {found}, this build reads version {supported}; {}",
+                if found > supported {
+                    "update flashvec or make the image again"
+                } else {
+                    "make the image again"
+                }
+            ),
+            Self::Checksum { stored, computed } => write!(
+                f,
+                "the image is corrupted: its checksum is {stored:08x}, its bytes give {computed:08x}; copy or make it again"
+            ),
+            Self::Damaged(part) => {
+                write!(f, "the image is damaged: its {} is not consistent; make it again", part.name())
+            }
+            Self::ScratchTooSmall { needed, found } => {
+                write!(f, "the scratch slice has {found} words, the model needs {needed} (see scratch_len)")
+            }
+            Self::OutputTooSmall { needed, found } => {
+                write!(f, "the output slice has {found} components, the model needs {needed} (see dims)")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,217 @@
+//! The model: an image that was checked, ready to encode.
+
+use crate::charmap::CharMap;
+use crate::error::Error;
+use crate::image::{Header, Image, SectionKind, saturate};
+use crate::pool;
+use crate::rows::Rows;
+use crate::tokenize::{AddedTokens, Limits, Tokenizer};
+use crate::vocabulary::Vocabulary;
+
+/// A static embedding model that borrows its image.
+///
+/// Calls share nothing but the image: one model serves many threads or tasks, each with its own
+/// scratch.
+#[derive(Clone, Debug)]
+pub struct Model<'a> {
+    header: Header<'a>,
+    tokenizer: Tokenizer<'a>,
+    rows: Rows<'a>,
+}
+
+impl<'a> Model<'a> {
+    /// Reads an image in place: parse, then prove.
+    ///
+    /// Prelude, checksum and header come first ([`Image::parse`]). Then each section on its own,
+    /// in the order in which they need each other: the trie (its token count must be the
+    /// header's), the character map, the added tokens (their ids must be tokens), the rows (one a
+    /// token, and no sum over [`max_tokens`](crate::Pooling::max_tokens) of them can overflow).
+    /// Takes time linear in the image.
+    ///
+    /// # Errors
+    ///
+    /// One that names the first thing that is wrong; never panics, whatever the bytes are.
+    pub fn from_bytes(image: &'a [u8]) -> Result<Self, Error> {
+        let image = Image::parse(image)?;
+        let header = &image.header;
+        let vocabulary = Vocabulary::new(
+            image.section(SectionKind::Vocabulary)?,
+            header.token_count,
+            header.tokenizer.continuing_subword_prefix,
+        )?;
+        let char_map = CharMap::new(image.section(SectionKind::CharMap)?)?;
+        let added_tokens = AddedTokens::new(image.section(SectionKind::AddedTokens)?, header.token_count)?;
+        let rows = Rows::new(image.section(SectionKind::Rows)?, header)?;
+        let tokenizer = Tokenizer {
+            vocabulary,
+            char_map,
+            added_tokens,
+            unk: header.tokenizer.unk,
+            max_word_chars: usize::from(header.tokenizer.max_input_chars_per_word),
+        };
+        Ok(Self {
+            header: image.header,
+            tokenizer,
+            rows,
+        })
+    }
+
+    /// What the image says of itself.
+    pub const fn header(&self) -> &Header<'a> {
+        &self.header
+    }
+
+    /// Components of an embedding.
+    pub const fn dims(&self) -> usize {
+        self.header.dims as usize
+    }
+
+    /// Tokens in the vocabulary; ids run from 0 to this, exclusive.
+    pub const fn token_count(&self) -> usize {
+        self.header.token_count as usize
+    }
+
+    /// `u32` words of scratch that every call needs: one a dimension, two a character of the
+    /// longest word (456 words, 1.8 KB, for 256 dimensions and BERT's 100 characters).
+    pub const fn scratch_len(&self) -> usize {
+        self.dims() + Tokenizer::scratch_len(self.tokenizer.max_word_chars)
+    }
+
+    /// The embedding of a text: `dims` components, in `scratch`.
+    ///
+    /// As Model2Vec computes it: the text is cut to
+    /// [`max_chars`](crate::Pooling::max_chars) scalar values and its tokens to
+    /// [`max_tokens`](crate::Pooling::max_tokens), unknown tokens are dropped, the mean of the
+    /// other tokens' rows is taken and, if the model says so, scaled to unit length. A text
+    /// without known tokens gives all zeros. A word of more than
+    /// [`max_input_chars_per_word`](crate::WordPiece::max_input_chars_per_word) characters is one
+    /// unknown token, as for the teacher.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ScratchTooSmall`]. Never panics.
+    pub fn encode<'s>(&self, text: &str, scratch: &'s mut [u32]) -> Result<&'s [f32], Error> {
+        self.encode_bytes(text.as_bytes(), scratch)
+    }
+
+    /// [`encode`](Self::encode) for bytes that may not be UTF-8: each invalid sequence counts as
+    /// one U+FFFD, as in `String::from_utf8_lossy`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ScratchTooSmall`]. Never panics.
+    pub fn encode_bytes<'s>(&self, text: &[u8], scratch: &'s mut [u32]) -> Result<&'s [f32], Error> {
+        let (sums, rest) = self.split_scratch(scratch)?;
+        sums.fill(0);
+        let pooling = &self.header.pooling;
+        let limits = Limits {
+            chars: pooling.max_chars,
+            tokens: pooling.max_tokens,
+        };
+        let mut known = 0_u32;
+        self.tokenizer.tokenize(text, limits, rest, |id| {
+            if id != self.tokenizer.unk {
+                self.rows.add(id, sums);
+                known += 1;
+            }
+        });
+        let mean = 1.0 / known.max(1) as f32;
+        if self.rows.sums_integers() {
+            if pooling.normalize {
+                pool::normalize_integers(sums);
+            } else {
+                pool::scale_integers(sums, pooling.unit * mean);
+            }
+        } else {
+            let sums = bytemuck::cast_slice_mut::<u32, f32>(sums);
+            if pooling.normalize {
+                pool::normalize_floats(sums);
+            } else {
+                for sum in sums {
+                    *sum *= mean;
+                }
+            }
+        }
+        Ok(bytemuck::cast_slice(sums))
+    }
+
+    /// The direction of a text's embedding in 8 bits: `dims` components in `out`, the largest of
+    /// them ±127. A quarter of the RAM, and compared without floating point by
+    /// [`cosine_i8`](crate::cosine_i8).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ScratchTooSmall`], [`Error::OutputTooSmall`]. Never panics.
+    pub fn encode_i8(&self, text: &str, scratch: &mut [u32], out: &mut [i8]) -> Result<(), Error> {
+        let found = saturate(out.len());
+        let out = out.get_mut(..self.dims()).ok_or(Error::OutputTooSmall {
+            needed: saturate(self.dims()),
+            found,
+        })?;
+        let embedding = self.encode(text, scratch)?;
+        let largest = embedding.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+        for (component, x) in out.iter_mut().zip(embedding) {
+            let scaled = x * factor;
+            // Half away from zero; the conversion cuts off the fraction.
+            *component = (scaled + if scaled < 0.0 { -0.5 } else { 0.5 }) as i8;
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` with each known token's id and vector (`dims` components, not normalised), in
+    /// text order: the whole text, as Model2Vec's method of this name does by default.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ScratchTooSmall`]. Never panics.
+    pub fn encode_as_sequence(
+        &self,
+        text: &str,
+        scratch: &mut [u32],
+        mut visit: impl FnMut(u32, &[f32]),
+    ) -> Result<(), Error> {
+        let (vector, rest) = self.split_scratch(scratch)?;
+        self.tokenizer
+            .tokenize(text.as_bytes(), Limits::NONE, rest, |id| {
+                if id != self.tokenizer.unk {
+                    self.rows.vector(id, vector);
+                    visit(id, bytemuck::cast_slice(vector));
+                }
+            });
+        Ok(())
+    }
+
+    /// Calls `visit` with each token's id, in text order: the whole text, unknown tokens included,
+    /// exactly as the teacher's tokeniser does without special tokens and truncation.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ScratchTooSmall`]. Never panics.
+    pub fn tokenize(&self, text: &str, scratch: &mut [u32], visit: impl FnMut(u32)) -> Result<(), Error> {
+        let (_, rest) = self.split_scratch(scratch)?;
+        self.tokenizer
+            .tokenize(text.as_bytes(), Limits::NONE, rest, visit);
+        Ok(())
+    }
+
+    /// The text of a token, in the end of `buffer`; `None` if there is no such token or it does
+    /// not fit. Never panics.
+    pub fn token<'b>(&self, id: u32, buffer: &'b mut [u8]) -> Option<&'b str> {
+        if id >= self.header.token_count {
+            return None;
+        }
+        core::str::from_utf8(self.tokenizer.vocabulary.spell(id, buffer)?).ok()
+    }
+
+    fn split_scratch<'s>(&self, scratch: &'s mut [u32]) -> Result<(&'s mut [u32], &'s mut [u32]), Error> {
+        let found = saturate(scratch.len());
+        if scratch.len() < self.scratch_len() {
+            return Err(Error::ScratchTooSmall {
+                needed: saturate(self.scratch_len()),
+                found,
+            });
+        }
+        Ok(scratch.split_at_mut(self.dims()))
+    }
+}

@@ -1,0 +1,93 @@
+//! Quantising rows for an image.
+
+use flashvec::{Codec, image};
+use half::f16;
+
+use crate::error::{Error, Result};
+use crate::model::{Rows, StaticModel};
+
+/// Tokens of a text that count where the model sets no limit of its own.
+pub const UNLIMITED_TOKENS: u32 = 8192;
+
+/// Rows as a section.
+#[derive(Clone, Debug)]
+pub(super) struct RowSection {
+    pub(super) bytes: Vec<u8>,
+    /// The header's `unit`.
+    pub(super) unit: f32,
+}
+
+/// Quantises the rows of a model, in the order of `order` (old ids).
+///
+/// # Errors
+///
+/// [`Error::Model`] for values that the codec cannot hold.
+pub(super) fn quantise(model: &StaticModel, order: &[u32], codec: Codec, max_tokens: u32) -> Result<RowSection> {
+    let mut bytes = Vec::with_capacity(codec.row_len(model.dims) * order.len());
+    let mut unit = 1.0;
+    match codec {
+        Codec::F32 => {
+            for_each_row(model, order, |values| {
+                bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+            })?;
+        }
+        Codec::F16 => {
+            for_each_row(model, order, |values| {
+                bytes.extend(values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()));
+            })?;
+        }
+        Codec::Int8 => unit = int8(model, order, max_tokens, &mut bytes)?,
+        _ => {
+            return Err(Error::Model {
+                what: format!("the codec {} cannot be written", codec.name()),
+            });
+        }
+    }
+    Ok(RowSection { bytes, unit })
+}
+
+/// Per row: the smallest integer scale at which the largest value fits 8 bits, then the values.
+///
+/// Returns the unit: a scale of 1 stands for this much.
+fn int8(model: &StaticModel, order: &[u32], max_tokens: u32, bytes: &mut Vec<u8>) -> Result<f32> {
+    // What the image's reader proves: scale * 128 * tokens fits 31 bits.
+    let largest_scale = (i32::MAX as u32 / 128 / max_tokens).min(u32::from(u16::MAX)).max(1) as f32;
+    let mut scales = Vec::with_capacity(order.len());
+    for_each_row(model, order, |values| scales.push(step(model, values)))?;
+    let largest = scales.iter().copied().fold(0.0_f32, f32::max);
+    let unit = if largest > 0.0 { largest / largest_scale } else { 1.0 };
+    for_each_row(model, order, |values| {
+        let scale = (step(model, values) / unit).ceil().clamp(1.0, largest_scale);
+        bytes.extend((scale as u16).to_le_bytes());
+        bytes.extend(
+            values
+                .iter()
+                .map(|v| (v / (scale * unit)).round().clamp(-127.0, 127.0) as i8 as u8),
+        );
+    })?;
+    Ok(unit)
+}
+
+/// The distance of neighbouring 8-bit values in a row: its largest value is 127 steps away from
+/// 0. Rows that are 8-bit already keep their own step.
+fn step(model: &StaticModel, values: &[f32]) -> f32 {
+    match (&model.rows, &model.weights) {
+        (Rows::I8(_), None) => 1.0,
+        _ => values.iter().fold(0.0_f32, |most, v| most.max(v.abs())) / 127.0,
+    }
+}
+
+/// Each token's row, through the mapping and times its weight, checked.
+fn for_each_row(model: &StaticModel, order: &[u32], mut visit: impl FnMut(&[f32])) -> Result<()> {
+    let mut values = vec![0.0_f32; model.dims];
+    for &id in order {
+        model.token_row(id, &mut values)?;
+        if let Some(bad) = values.iter().find(|v| v.abs() > image::MAX_VALUE || v.is_nan()) {
+            return Err(Error::Model {
+                what: format!("the row of token {id} has the value {bad}; values must be finite and at most 65504"),
+            });
+        }
+        visit(&values);
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! The model card of a Model2Vec folder.
+
+use serde_json::Value;
+
+use crate::StaticModel;
+
+/// `README.md` with the front matter that the Hugging Face hub and Python's Model2Vec read.
+pub(super) fn model_card(model: &StaticModel, name: &str) -> String {
+    // A JSON string is a YAML string, whatever is in it.
+    let quoted = |text: &str| Value::from(text).to_string();
+    let provenance = &model.provenance;
+    let mut card = "---\nlibrary_name: model2vec\n".to_owned();
+    let fields = [
+        ("base_model", &provenance.teacher),
+        ("license", &provenance.licence),
+        ("model_name", &name.to_owned()),
+    ];
+    for (field, value) in fields {
+        if !value.is_empty() {
+            card += &format!("{field}: {}\n", quoted(value));
+        }
+    }
+    card += "tags:\n- embeddings\n- static-embeddings\n- sentence-transformers\n---\n\n";
+    card += &format!("# {name}\n\n");
+    card += &format!(
+        "A static embedding model in [Model2Vec](https://github.com/MinishLab/model2vec)'s format: {} tokens, {} \
+         dimensions.\n",
+        model.token_count(),
+        model.dims
+    );
+    if !provenance.teacher.is_empty() {
+        card += &format!("Distilled with flashvec from `{}`", provenance.teacher);
+        if !provenance.teacher_sha256.is_empty() {
+            card += &format!(
+                " (SHA-256 of its `model.safetensors`: `{}`)",
+                provenance.teacher_sha256
+            );
+        }
+        card += ".\n";
+    }
+    card += "\n```python\nfrom model2vec import StaticModel\n\n";
+    card += "model = StaticModel.from_pretrained(\"path/to/this/folder\")\n";
+    card += "embeddings = model.encode([\"A sentence to embed.\"])\n```\n";
+    card
+}

