@@ -182,6 +182,22 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
+    /// Writes a token's vector (`dims` components, not normalised) to `out`; all zeros if there is no
+    /// such token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutputTooSmall`]. Never panics.
+    pub fn vector(&self, id: u32, out: &mut [f32]) -> Result<(), Error> {
+        let found = saturate(out.len());
+        let out = out.get_mut(..self.dims()).ok_or(Error::OutputTooSmall {
+            needed: saturate(self.dims()),
+            found,
+        })?;
+        self.rows.vector(id, bytemuck::cast_slice_mut(out));
+        Ok(())
+    }
+
     /// Calls `visit` with each token's id, in text order: the whole text, unknown tokens included,
     /// exactly as the teacher's tokeniser does without special tokens and truncation.
     ///

@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("int8") => RowType::I8,
         Some(other) => return Err(format!("no such row type as {other}").into()),
     };
+    model2vec::check_target(Path::new(out))?;
     let start = Instant::now();
     let source = TeacherSource::open(teacher)?;
     let teacher = CandleTeacher::load(&source.folder)?;

@@ -5,7 +5,7 @@ mod read;
 mod write;
 
 pub use read::read;
-pub use write::write;
+pub use write::{check_target, write};
 
 use half::f16;
 

@@ -255,7 +255,7 @@ impl<'a> WordPiece<'a> {
             .copied()
             .filter(|token| keeps(token))
             .collect();
-        ranked.sort_by_key(|token| self.ids[token]);
+        ranked.sort_by_key(|token| (self.ids[token], *token));
         Ok(ranked)
     }
 

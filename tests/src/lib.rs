@@ -1,4 +1,3 @@
 //! What the tests that cross crates share.
 
-pub mod texts;
 pub mod parity;

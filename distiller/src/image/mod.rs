@@ -2,6 +2,7 @@
 
 mod charmap;
 mod charmap_section;
+mod read;
 mod rows;
 mod tokenizer;
 mod trie;
@@ -11,6 +12,7 @@ use std::path::Path;
 use flashvec::image::{CRC_OFFSET, FORMAT_VERSION, MAGIC, MAX_DIMS, PRELUDE_LEN, Section, SectionKind, crc32};
 use flashvec::{Codec, Header, Pooling, Provenance, WordPiece};
 
+pub use read::{parts, read_image};
 pub use rows::UNLIMITED_TOKENS;
 pub use tokenizer::WordPieceTokenizer;
 pub use trie::Trie;

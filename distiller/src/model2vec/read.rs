@@ -167,7 +167,7 @@ fn optional<'a>(tensors: &'a SafeTensors<'a>, name: &str) -> Option<TensorView<'
 }
 
 /// Number of tokens of a tokenizer whose ids run from 0 without gaps.
-fn token_count(tokenizer: &Value) -> std::result::Result<usize, String> {
+pub(super) fn token_count(tokenizer: &Value) -> std::result::Result<usize, String> {
     let vocab = tokenizer
         .pointer("/model/vocab")
         .ok_or("no model.vocab in it; fetch the file again")?;

@@ -340,6 +340,10 @@ fn refuses_models_whose_parts_do_not_fit() {
             ..model()
         },
         StaticModel {
+            rows: Rows::F32(vec![1.0; 6]),
+            ..model()
+        },
+        StaticModel {
             weights: Some(vec![1.0]),
             ..model()
         },

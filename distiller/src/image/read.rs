@@ -1,0 +1,142 @@
+//! Reading images back: to a model, and to the sizes of their parts.
+
+use std::path::Path;
+
+use flashvec::image::{Image, SectionKind};
+use flashvec::{Codec, charmap_layout, vocabulary_layout};
+use half::f16;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::model::{Provenance, Rows, StaticModel};
+
+/// Longest token that is spelled, in bytes: far above any vocabulary's.
+const LONGEST_TOKEN: usize = 4096;
+
+/// Turns an image back into a model, in the image's own token order: rows as they are for `f16`
+/// and `f32`, as the values they stand for in `f32` for integer codecs.
+///
+/// # Errors
+///
+/// [`Error::Image`] names `path` and what is wrong with the image.
+pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
+    let image_error = |source| Error::Image {
+        path: path.to_owned(),
+        source,
+    };
+    let model = flashvec::Model::from_bytes(bytes).map_err(image_error)?;
+    let image = Image::parse(bytes).map_err(image_error)?;
+    let header = model.header();
+    let added = image.section(SectionKind::AddedTokens).map_err(image_error)?;
+
+    let mut values = Vec::with_capacity(model.token_count() * model.dims());
+    let mut row = vec![0.0; model.dims()];
+    let mut buffer = vec![0; LONGEST_TOKEN];
+    let mut vocabulary = Map::with_capacity(model.token_count());
+    let mut tokens = Vec::with_capacity(model.token_count());
+    for id in 0..header.token_count {
+        model.vector(id, &mut row).map_err(image_error)?;
+        values.extend_from_slice(&row);
+        let token = model.token(id, &mut buffer).ok_or_else(|| Error::Model {
+            what: format!("{}: token {id} has no UTF-8 spelling", path.display()),
+        })?;
+        vocabulary.insert(token.to_owned(), id.into());
+        tokens.push(token.to_owned());
+    }
+    let stages: Value = serde_json::from_str(header.provenance.stages).map_err(|source| Error::Json {
+        path: path.to_owned(),
+        source,
+    })?;
+    let added_tokens: Vec<Value> = added_ids(added)
+        .filter_map(|id| Some((id, tokens.get(id as usize)?)))
+        .map(|(id, content)| {
+            json!({
+                "id": id, "content": content, "special": true, "normalized": false,
+                "single_word": false, "lstrip": false, "rstrip": false,
+            })
+        })
+        .collect();
+    let unk = tokens.get(header.tokenizer.unk as usize);
+    let tokenizer = json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": added_tokens,
+        "normalizer": stages["normalizer"],
+        "pre_tokenizer": stages["pre_tokenizer"],
+        "post_processor": null,
+        "decoder": {"type": "WordPiece", "prefix": header.tokenizer.continuing_subword_prefix, "cleanup": true},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": unk,
+            "continuing_subword_prefix": header.tokenizer.continuing_subword_prefix,
+            "max_input_chars_per_word": header.tokenizer.max_input_chars_per_word,
+            "vocab": vocabulary,
+        },
+    });
+    Ok(StaticModel {
+        tokenizer,
+        rows: match header.codec {
+            Codec::F16 => Rows::F16(values.into_iter().map(f16::from_f32).collect()),
+            _ => Rows::F32(values),
+        },
+        dims: model.dims(),
+        weights: None,
+        mapping: None,
+        normalize: header.pooling.normalize,
+        max_length: (header.pooling.max_chars != u32::MAX).then_some(header.pooling.max_tokens as usize),
+        provenance: Provenance {
+            teacher: header.provenance.teacher.to_owned(),
+            teacher_sha256: header.provenance.teacher_sha256.to_owned(),
+            licence: header.provenance.licence.to_owned(),
+        },
+    })
+}
+
+/// Ids of the added tokens: entries of id, length, text.
+fn added_ids(mut section: &[u8]) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let (head, rest) = section.split_first_chunk::<5>()?;
+        let [a, b, c, d, len] = *head;
+        section = rest.get(usize::from(len)..)?;
+        Some(u32::from_le_bytes([a, b, c, d]))
+    })
+}
+
+/// What each section of an image consists of, in bytes, in the order of the file.
+///
+/// # Errors
+///
+/// [`flashvec::Error::Damaged`] if a section is missing.
+pub fn parts(image: &Image<'_>) -> std::result::Result<Vec<(&'static str, usize)>, flashvec::Error> {
+    let vocabulary = image.section(SectionKind::Vocabulary)?;
+    let labels = number(vocabulary, 0, 4);
+    let blocks = labels.div_ceil(vocabulary_layout::BLOCK_NODES as usize) * vocabulary_layout::BLOCK_LEN;
+    let char_map = image.section(SectionKind::CharMap)?;
+    // Five counts follow the 128 bytes for ASCII; their units are 4, 1, 4, 2 and 1 bytes.
+    let counted = |index: usize, unit: usize| unit * number(char_map, 128 + 2 * index, 2);
+    let rows = image.section(SectionKind::Rows)?.len();
+    let scales = match image.header.codec {
+        Codec::Int8 => 2 * image.header.token_count as usize,
+        _ => 0,
+    };
+    Ok(vec![
+        ("trie: labels", labels),
+        ("trie: structure", 4 + blocks),
+        ("character map: ASCII", charmap_layout::HEAD_LEN),
+        ("character map: pages", counted(0, 4)),
+        ("character map: runs", counted(1, 1)),
+        ("character map: records", counted(2, 4)),
+        ("character map: tables", counted(3, 2)),
+        ("character map: texts", counted(4, 1)),
+        ("added tokens", image.section(SectionKind::AddedTokens)?.len()),
+        ("rows: scales", scales),
+        ("rows: values", rows - scales.min(rows)),
+    ])
+}
+
+/// A little-endian number of `len` bytes; 0 past the end.
+fn number(bytes: &[u8], at: usize, len: usize) -> usize {
+    let bytes = bytes.get(at..at + len).unwrap_or(&[]);
+    bytes.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte))
+}

@@ -1,0 +1,46 @@
+//! `flashvec convert`.
+
+use std::path::{Path, PathBuf};
+
+use flashvec_distiller::image::read_image;
+use flashvec_distiller::{Rows, model2vec};
+
+use super::distill::{CodecName, Target};
+use crate::error::{Error, Result};
+
+/// Convert a Model2Vec folder to an image, or an image to a Model2Vec folder
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    flashvec convert minishlab/potion-base-8M -o potion.fvec\n  \
+    flashvec convert ./potion-base-8M --codec int8 -o potion-int8.fvec\n  \
+    flashvec convert potion.fvec -o potion-model2vec/")]
+pub struct Args {
+    /// A Model2Vec folder, `org/name` on the Hugging Face hub, or a `.fvec` image
+    #[arg(value_name = "IN")]
+    input: String,
+
+    /// `.fvec` file for an image; any other name for a Model2Vec folder
+    #[arg(long, short, value_name = "OUT")]
+    output: PathBuf,
+
+    /// How rows are stored [default: as they are; f32 for a folder from an int8 image]
+    #[arg(long)]
+    codec: Option<CodecName>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let target = Target::of(&args.output)?;
+    let path = Path::new(&args.input);
+    let model = if path.is_file() {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        read_image(&bytes, path)?
+    } else {
+        model2vec::read(&args.input)?
+    };
+    let codec = args.codec.unwrap_or(match model.rows {
+        Rows::F32(_) => CodecName::F32,
+        Rows::F16(_) => CodecName::F16,
+        Rows::I8(_) => CodecName::Int8,
+    });
+    target.write(&model, Some(codec))
+}

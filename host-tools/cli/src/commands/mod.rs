@@ -1,0 +1,9 @@
+//! One file a command.
+
+pub mod convert;
+pub mod distill;
+pub mod encode;
+pub mod eval;
+pub mod inspect;
+pub mod tokenize;
+pub mod verify;

@@ -1,0 +1,82 @@
+//! Opening a MODEL argument.
+
+use std::fs::File;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use flashvec::{Codec, Model};
+use flashvec_distiller::image::{ImageOptions, write_image};
+use flashvec_distiller::{Rows, StaticModel, model2vec};
+
+use crate::error::{Error, Result};
+
+/// The bytes of an image: mapped from a file, or made from a Model2Vec folder.
+pub struct ModelFile {
+    path: PathBuf,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    Mapped(memmap2::Mmap),
+    Made(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Made(bytes) => bytes,
+        }
+    }
+}
+
+impl ModelFile {
+    /// Opens an image, or a Model2Vec folder as the image that `convert` would make of it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = if path.is_dir() {
+            let model = model2vec::read(&path.to_string_lossy())?;
+            Bytes::Made(write_image(&model, &image_options(codec_of(&model)))?)
+        } else {
+            let file = File::open(path).map_err(Error::io(path))?;
+            // SAFETY: mapping is unsafe because another process could change the file underneath.
+            // The model re-checks every read, so even then nothing worse than wrong numbers comes
+            // of it.
+            let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
+            Bytes::Mapped(map)
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+        })
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn model(&self) -> Result<Model<'_>> {
+        Model::from_bytes(&self.bytes).map_err(Error::image(&self.path))
+    }
+}
+
+/// The codec that keeps a model's rows as they are stored.
+pub fn codec_of(model: &StaticModel) -> Codec {
+    match model.rows {
+        Rows::F32(_) => Codec::F32,
+        Rows::F16(_) => Codec::F16,
+        Rows::I8(_) => Codec::Int8,
+    }
+}
+
+/// Options of an image made by the command that is running.
+pub fn image_options(codec: Codec) -> ImageOptions {
+    let mut words = vec!["flashvec".to_owned()];
+    words.extend(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
+    ImageOptions {
+        codec,
+        command: words.join(" "),
+        tool: concat!("flashvec ", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
+}
