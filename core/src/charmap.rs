@@ -127,7 +127,10 @@ impl<'a> CharMap<'a> {
         for (&start, &action) in starts.iter().zip(actions) {
             let start = usize::from(start);
             let end = ends.next().unwrap_or(256);
-            if (expected == 0 && start != 0) || end <= start || !self.action_is_sound(action, end - start) {
+            if (expected == 0 && start != 0)
+                || end <= start
+                || !self.action_is_sound(action, end - start)
+            {
                 return false;
             }
             expected = end;
@@ -164,7 +167,10 @@ impl<'a> CharMap<'a> {
     /// What an ASCII byte becomes: see [`layout::ASCII_DROP`] and its siblings.
     #[inline]
     pub(crate) fn ascii(&self, byte: u8) -> u8 {
-        self.ascii.get(usize::from(byte)).copied().unwrap_or(ASCII_PAGES)
+        self.ascii
+            .get(usize::from(byte))
+            .copied()
+            .unwrap_or(ASCII_PAGES)
     }
 
     /// What a scalar value becomes.
@@ -178,7 +184,9 @@ impl<'a> CharMap<'a> {
                 return Action::Drop;
             };
             let low = scalar as u8;
-            let index = starts.partition_point(|&start| start <= low).saturating_sub(1);
+            let index = starts
+                .partition_point(|&start| start <= low)
+                .saturating_sub(1);
             let start = starts.get(index).copied().unwrap_or(0);
             (
                 actions.get(index).copied().unwrap_or(DROP),
@@ -197,7 +205,9 @@ impl<'a> CharMap<'a> {
 
     /// `offset` is the scalar value's place in its run.
     fn record_action(&self, action: u8, offset: usize) -> Action<'a> {
-        let bytes = self.record(action.saturating_sub(FIRST_RECORD)).unwrap_or(&[]);
+        let bytes = self
+            .record(action.saturating_sub(FIRST_RECORD))
+            .unwrap_or(&[]);
         let payload = u24_at(bytes, 1);
         let at = match bytes.first() {
             // Sign-extended from 24 bits.

@@ -225,8 +225,8 @@ impl<'a> Image<'a> {
         let (head, sections) = body
             .split_at_checked(header_len)
             .ok_or(Error::Damaged(Part::Header))?;
-        let (header, rest) =
-            postcard::take_from_bytes::<Header<'a>>(head).map_err(|_| Error::Damaged(Part::Header))?;
+        let (header, rest) = postcard::take_from_bytes::<Header<'a>>(head)
+            .map_err(|_| Error::Damaged(Part::Header))?;
         if !rest.is_empty() {
             return Err(Error::Damaged(Part::Header));
         }

@@ -40,7 +40,8 @@ impl<'a> Model<'a> {
             header.tokenizer.continuing_subword_prefix,
         )?;
         let char_map = CharMap::new(image.section(SectionKind::CharMap)?)?;
-        let added_tokens = AddedTokens::new(image.section(SectionKind::AddedTokens)?, header.token_count)?;
+        let added_tokens =
+            AddedTokens::new(image.section(SectionKind::AddedTokens)?, header.token_count)?;
         let rows = Rows::new(image.section(SectionKind::Rows)?, header)?;
         let tokenizer = Tokenizer {
             vocabulary,
@@ -100,7 +101,11 @@ impl<'a> Model<'a> {
     /// # Errors
     ///
     /// [`Error::ScratchTooSmall`]. Never panics.
-    pub fn encode_bytes<'s>(&self, text: &[u8], scratch: &'s mut [u32]) -> Result<&'s [f32], Error> {
+    pub fn encode_bytes<'s>(
+        &self,
+        text: &[u8],
+        scratch: &'s mut [u32],
+    ) -> Result<&'s [f32], Error> {
         let (sums, rest) = self.split_scratch(scratch)?;
         sums.fill(0);
         let pooling = &self.header.pooling;
@@ -204,7 +209,12 @@ impl<'a> Model<'a> {
     /// # Errors
     ///
     /// [`Error::ScratchTooSmall`]. Never panics.
-    pub fn tokenize(&self, text: &str, scratch: &mut [u32], visit: impl FnMut(u32)) -> Result<(), Error> {
+    pub fn tokenize(
+        &self,
+        text: &str,
+        scratch: &mut [u32],
+        visit: impl FnMut(u32),
+    ) -> Result<(), Error> {
         let (_, rest) = self.split_scratch(scratch)?;
         self.tokenizer
             .tokenize(text.as_bytes(), Limits::NONE, rest, visit);
@@ -220,7 +230,10 @@ impl<'a> Model<'a> {
         core::str::from_utf8(self.tokenizer.vocabulary.spell(id, buffer)?).ok()
     }
 
-    fn split_scratch<'s>(&self, scratch: &'s mut [u32]) -> Result<(&'s mut [u32], &'s mut [u32]), Error> {
+    fn split_scratch<'s>(
+        &self,
+        scratch: &'s mut [u32],
+    ) -> Result<(&'s mut [u32], &'s mut [u32]), Error> {
         let found = saturate(scratch.len());
         if scratch.len() < self.scratch_len() {
             return Err(Error::ScratchTooSmall {

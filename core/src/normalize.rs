@@ -74,15 +74,19 @@ mod tests {
     fn invalid_sequences_decode_as_from_utf8_lossy_does() {
         // Every pair and a sample of longer runs over the bytes at the edges of UTF-8's ranges.
         let edges = [
-            0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC,
-            0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF,
+            0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0,
+            0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF,
         ];
         for a in edges {
             for b in edges {
                 for c in edges {
                     for d in edges {
                         let bytes: Vec<u8> = std::vec![a, b, c, d];
-                        assert_eq!(decode_all(&bytes), String::from_utf8_lossy(&bytes), "{bytes:x?}");
+                        assert_eq!(
+                            decode_all(&bytes),
+                            String::from_utf8_lossy(&bytes),
+                            "{bytes:x?}"
+                        );
                     }
                 }
             }

@@ -48,7 +48,11 @@ impl<'a> Rows<'a> {
                 .iter()
                 .all(|&value| u16::from_le_bytes(value) & 0x7C00 != 0x7C00),
             Codec::Int8 => {
-                let scale = self.bytes.chunks(self.row_len).map(|row| u16_at(row, 0)).max();
+                let scale = self
+                    .bytes
+                    .chunks(self.row_len)
+                    .map(|row| u16_at(row, 0))
+                    .max();
                 let largest = u64::from(scale.unwrap_or(0)) * 128;
                 largest.saturating_mul(u64::from(max_tokens)) <= i32::MAX as u64
             }

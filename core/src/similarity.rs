@@ -22,9 +22,9 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
 /// shorter one's end are ignored. Never panics.
 pub fn cosine_i8(a: &[i8], b: &[i8]) -> f32 {
     let dot = |a: &[i8], b: &[i8]| -> i32 {
-        a.iter()
-            .zip(b)
-            .fold(0, |sum, (&x, &y)| sum.wrapping_add(i32::from(x) * i32::from(y)))
+        a.iter().zip(b).fold(0, |sum, (&x, &y)| {
+            sum.wrapping_add(i32::from(x) * i32::from(y))
+        })
     };
     let squares = dot(a, a) as f32 * dot(b, b) as f32;
     if squares > 0.0 {

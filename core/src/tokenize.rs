@@ -39,7 +39,13 @@ impl Tokenizer<'_> {
     }
 
     /// Calls `emit` with each token's id, in text order. `scratch` has at least `scratch_len` words.
-    pub(crate) fn tokenize(&self, text: &[u8], limits: Limits, scratch: &mut [u32], emit: impl FnMut(u32)) {
+    pub(crate) fn tokenize(
+        &self,
+        text: &[u8],
+        limits: Limits,
+        scratch: &mut [u32],
+        emit: impl FnMut(u32),
+    ) {
         let Some((bytes, pieces)) = scratch.split_at_mut_checked(self.max_word_chars) else {
             return;
         };
@@ -259,7 +265,10 @@ impl<'a> AddedTokens<'a> {
             }
             rest = after;
         }
-        Ok(Self { entries, first_bytes })
+        Ok(Self {
+            entries,
+            first_bytes,
+        })
     }
 
     #[inline]

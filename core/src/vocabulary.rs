@@ -267,8 +267,11 @@ impl<'a> Vocabulary<'a> {
 
     #[inline]
     fn bit(&self, bits: usize, node: u32) -> bool {
-        let at = (node / BLOCK_NODES) as usize * BLOCK_LEN + bits + (node % BLOCK_NODES / 8) as usize;
-        self.blocks.get(at).is_some_and(|byte| byte >> (node % 8) & 1 == 1)
+        let at =
+            (node / BLOCK_NODES) as usize * BLOCK_LEN + bits + (node % BLOCK_NODES / 8) as usize;
+        self.blocks
+            .get(at)
+            .is_some_and(|byte| byte >> (node % 8) & 1 == 1)
     }
 }
 
@@ -282,7 +285,11 @@ fn word(block: &[u8], bits: usize, node: u32) -> u32 {
 #[inline]
 fn rank(block: &[u8], bits: usize, within: u32) -> u32 {
     let before = word(block, bits, within) & ((1 << (within % 32)) - 1);
-    let full = if within >= 32 { word(block, bits, 0).count_ones() } else { 0 };
+    let full = if within >= 32 {
+        word(block, bits, 0).count_ones()
+    } else {
+        0
+    };
     full + before.count_ones()
 }
 

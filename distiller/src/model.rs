@@ -57,7 +57,9 @@ impl StaticModel {
 
     /// Number of token ids.
     pub fn token_count(&self) -> usize {
-        self.mapping.as_ref().map_or_else(|| self.row_count(), Vec::len)
+        self.mapping
+            .as_ref()
+            .map_or_else(|| self.row_count(), Vec::len)
     }
 
     /// Writes a token's vector to `out` (`dims` values): its row, through the mapping, times its weight.
@@ -87,11 +89,15 @@ impl StaticModel {
             }
             Rows::F16(v) => {
                 let row = v.get(range).ok_or_else(missing)?;
-                values.zip(row).for_each(|(out, x)| *out = x.to_f32() * weight);
+                values
+                    .zip(row)
+                    .for_each(|(out, x)| *out = x.to_f32() * weight);
             }
             Rows::I8(v) => {
                 let row = v.get(range).ok_or_else(missing)?;
-                values.zip(row).for_each(|(out, x)| *out = f32::from(*x) * weight);
+                values
+                    .zip(row)
+                    .for_each(|(out, x)| *out = f32::from(*x) * weight);
             }
         }
         Ok(())

@@ -93,7 +93,10 @@ impl Parity {
                 if shown.len() < SHOWN {
                     shown.push(Difference {
                         text: text.to_owned(),
-                        ours: ours.iter().map(|id| ours_by_id[*id as usize].clone()).collect(),
+                        ours: ours
+                            .iter()
+                            .map(|id| ours_by_id[*id as usize].clone())
+                            .collect(),
                         theirs: theirs.iter().map(|id| self.names[id].clone()).collect(),
                     });
                 }

@@ -39,7 +39,11 @@ enum Class {
 /// What becomes of every code point; surrogates, which are no scalar values, are kept.
 pub(super) fn compile(tokenizer: &WordPieceTokenizer) -> Result<Vec<Mapping>> {
     let stages = Stages::new(&tokenizer.stages)?;
-    let alphabet: HashSet<char> = tokenizer.tokens.iter().flat_map(|token| token.chars()).collect();
+    let alphabet: HashSet<char> = tokenizer
+        .tokens
+        .iter()
+        .flat_map(|token| token.chars())
+        .collect();
     let mappings = (0..0x110000_u32)
         .into_par_iter()
         .map(|code| match char::from_u32(code) {
@@ -110,9 +114,11 @@ impl Stages {
             return Ok(scalar.to_string());
         };
         let mut normalized = NormalizedString::from(scalar.to_string());
-        normalizer.normalize(&mut normalized).map_err(|e| Error::Tokenizer {
-            what: format!("its normalizer failed on {scalar:?} ({e})"),
-        })?;
+        normalizer
+            .normalize(&mut normalized)
+            .map_err(|e| Error::Tokenizer {
+                what: format!("its normalizer failed on {scalar:?} ({e})"),
+            })?;
         Ok(normalized.get().to_owned())
     }
 
@@ -120,9 +126,11 @@ impl Stages {
     fn class(&self, c: char) -> Result<Class> {
         let probe = format!("a{c}{c}a");
         let mut split = PreTokenizedString::from(probe.as_str());
-        self.pre_tokenizer.pre_tokenize(&mut split).map_err(|e| Error::Tokenizer {
-            what: format!("its pre_tokenizer failed on {c:?} ({e})"),
-        })?;
+        self.pre_tokenizer
+            .pre_tokenize(&mut split)
+            .map_err(|e| Error::Tokenizer {
+                what: format!("its pre_tokenizer failed on {c:?} ({e})"),
+            })?;
         let words: Vec<&str> = split
             .get_splits(OffsetReferential::Original, OffsetType::Byte)
             .into_iter()
@@ -140,7 +148,8 @@ impl Stages {
             Err(Error::UnsupportedTokenizer {
                 part: "pre_tokenizer".to_owned(),
                 found: format!("a split of {probe:?} into {words:?}"),
-                supported: "characters that are removed, split off or left in their word".to_owned(),
+                supported: "characters that are removed, split off or left in their word"
+                    .to_owned(),
             })
         }
     }
@@ -183,7 +192,12 @@ fn reduce(scalar: char, text: Vec<u8>, alphabet: &HashSet<char>) -> Mapping {
     } else {
         vec![layout::TEXT_UNKNOWN]
     };
-    let isolated = [&[layout::TEXT_BREAK], itself.as_slice(), &[layout::TEXT_BREAK]].concat();
+    let isolated = [
+        &[layout::TEXT_BREAK],
+        itself.as_slice(),
+        &[layout::TEXT_BREAK],
+    ]
+    .concat();
     if text.is_empty() {
         Mapping::Drop
     } else if text == [layout::TEXT_BREAK] {
@@ -203,7 +217,11 @@ fn fold_hangul(mut mappings: Vec<Mapping>, alphabet: &HashSet<char>) -> Vec<Mapp
     let syllables = 0xAC00..0xAC00 + 11_172;
     let by_rule = |code: usize| {
         let index = code as u32 - 0xAC00;
-        let jamo = [0x1100 + index / 588, 0x1161 + index % 588 / 28, 0x11A7 + index % 28];
+        let jamo = [
+            0x1100 + index / 588,
+            0x1161 + index % 588 / 28,
+            0x11A7 + index % 28,
+        ];
         let mut word: Vec<char> = jamo
             .iter()
             .take(if index % 28 == 0 { 2 } else { 3 })
@@ -222,7 +240,9 @@ fn fold_hangul(mut mappings: Vec<Mapping>, alphabet: &HashSet<char>) -> Vec<Mapp
         }
         _ => false,
     };
-    let some_decompose = syllables.clone().any(|code| matches!(mappings[code], Mapping::Text(_)));
+    let some_decompose = syllables
+        .clone()
+        .any(|code| matches!(mappings[code], Mapping::Text(_)));
     if some_decompose && syllables.clone().all(is_by_rule) {
         mappings[syllables].fill(Mapping::Hangul);
     }

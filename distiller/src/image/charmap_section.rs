@@ -25,7 +25,8 @@ pub(super) fn write(mappings: &[Mapping]) -> Result<Vec<u8>> {
         .filter_map(|gap| Writer::new(gap).write(mappings))
         .min_by_key(Vec::len)
         .ok_or_else(|| Error::Tokenizer {
-            what: "its normalizer makes more different replacements than an image can hold".to_owned(),
+            what: "its normalizer makes more different replacements than an image can hold"
+                .to_owned(),
         })
 }
 
@@ -54,11 +55,20 @@ impl Writer {
     fn write(mut self, mappings: &[Mapping]) -> Option<Vec<u8>> {
         for (page, scalars) in mappings.chunks(PAGE).enumerate() {
             let entry = self.page(page * PAGE, scalars)?;
-            if self.pages.last().is_none_or(|&(_, previous)| previous != entry) {
+            if self
+                .pages
+                .last()
+                .is_none_or(|&(_, previous)| previous != entry)
+            {
                 self.pages.push((page as u16, entry));
             }
         }
-        let mut section: Vec<u8> = mappings.iter().take(128).enumerate().map(|(b, m)| ascii(b as u8, m)).collect();
+        let mut section: Vec<u8> = mappings
+            .iter()
+            .take(128)
+            .enumerate()
+            .map(|(b, m)| ascii(b as u8, m))
+            .collect();
         let counts = [
             self.pages.len(),
             self.runs.len(),
@@ -101,7 +111,9 @@ impl Writer {
             self.runs.extend(list);
             at
         });
-        u16::try_from(at).ok().filter(|at| at & layout::UNIFORM == 0)
+        u16::try_from(at)
+            .ok()
+            .filter(|at| at & layout::UNIFORM == 0)
     }
 
     /// The action of the run that begins here, and how long the run is.
@@ -121,7 +133,10 @@ impl Writer {
         if let Some((distance, len)) = shifted(scalar, rest)
             && len >= WORTH_A_RECORD
         {
-            return Some((self.record(layout::SHIFT, distance as u32 & 0xFF_FFFF)?, len));
+            return Some((
+                self.record(layout::SHIFT, distance as u32 & 0xFF_FFFF)?,
+                len,
+            ));
         }
         let equal = equal(rest);
         let cluster = self.cluster(scalar, rest);
@@ -136,14 +151,21 @@ impl Writer {
                 _ => Some(layout::TABLE_KEEP),
             })
             .collect::<Option<_>>()?;
-        let at = match self.tables.windows(cluster).position(|window| window == table) {
+        let at = match self
+            .tables
+            .windows(cluster)
+            .position(|window| window == table)
+        {
             Some(at) => at,
             None => {
                 self.tables.extend(&table);
                 self.tables.len() - cluster
             }
         };
-        Some((self.record(layout::TABLE, u32::try_from(at).ok()?)?, cluster))
+        Some((
+            self.record(layout::TABLE, u32::try_from(at).ok()?)?,
+            cluster,
+        ))
     }
 
     /// How far a table that begins here reaches: to the next run worth a record of its own, or to
@@ -209,7 +231,12 @@ fn shifted(scalar: usize, rest: &[Mapping]) -> Option<(i64, usize)> {
         _ => None,
     };
     let first = distance(0)?;
-    Some((first, (0..rest.len()).take_while(|&at| distance(at) == Some(first)).count()))
+    Some((
+        first,
+        (0..rest.len())
+            .take_while(|&at| distance(at) == Some(first))
+            .count(),
+    ))
 }
 
 fn equal(rest: &[Mapping]) -> usize {
@@ -217,7 +244,13 @@ fn equal(rest: &[Mapping]) -> usize {
 }
 
 fn ascii(byte: u8, mapping: &Mapping) -> u8 {
-    let direct = |to: u8| if (layout::ASCII_PAGES + 1..0x80).contains(&to) { to } else { layout::ASCII_PAGES };
+    let direct = |to: u8| {
+        if (layout::ASCII_PAGES + 1..0x80).contains(&to) {
+            to
+        } else {
+            layout::ASCII_PAGES
+        }
+    };
     match mapping {
         Mapping::Drop => layout::ASCII_DROP,
         Mapping::Break => layout::ASCII_BREAK,

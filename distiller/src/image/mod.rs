@@ -9,7 +9,9 @@ mod trie;
 
 use std::path::Path;
 
-use flashvec::image::{CRC_OFFSET, FORMAT_VERSION, MAGIC, MAX_DIMS, PRELUDE_LEN, Section, SectionKind, crc32};
+use flashvec::image::{
+    CRC_OFFSET, FORMAT_VERSION, MAGIC, MAX_DIMS, PRELUDE_LEN, Section, SectionKind, crc32,
+};
 use flashvec::{Codec, Header, Pooling, Provenance, WordPiece};
 
 pub use read::{parts, read_image};
@@ -54,7 +56,10 @@ pub fn write_image(model: &StaticModel, options: &ImageOptions) -> Result<Vec<u8
         .ok()
         .filter(|dims| (1..=MAX_DIMS).contains(dims))
         .ok_or_else(|| Error::Model {
-            what: format!("the model has {} dimensions, an image holds 1 to {MAX_DIMS}", model.dims),
+            what: format!(
+                "the model has {} dimensions, an image holds 1 to {MAX_DIMS}",
+                model.dims
+            ),
         })?;
     let trie = Trie::build(&tokenizer.tokens)?;
     let char_map = charmap_section::write(&charmap::compile(&tokenizer)?)?;
@@ -71,7 +76,9 @@ pub fn write_image(model: &StaticModel, options: &ImageOptions) -> Result<Vec<u8
     }
     let max_tokens = model
         .max_length
-        .map_or(UNLIMITED_TOKENS, |n| u32::try_from(n).unwrap_or(UNLIMITED_TOKENS))
+        .map_or(UNLIMITED_TOKENS, |n| {
+            u32::try_from(n).unwrap_or(UNLIMITED_TOKENS)
+        })
         .clamp(1, UNLIMITED_TOKENS);
     let rows = rows::quantise(model, &trie.order, options.codec, max_tokens)?;
 
@@ -131,7 +138,10 @@ fn assemble(header: &Header<'_>, parts: &[(SectionKind, Vec<u8>)]) -> Result<Vec
         image.extend(bytes);
     }
     let len = u32::try_from(image.len()).map_err(|_| Error::Model {
-        what: format!("the image would have {} bytes; the format ends at 4 GiB", image.len()),
+        what: format!(
+            "the image would have {} bytes; the format ends at 4 GiB",
+            image.len()
+        ),
     })?;
     image[..4].copy_from_slice(&MAGIC);
     image[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -181,7 +191,9 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     {
         use std::os::unix::fs::PermissionsExt;
         let permissions = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(permissions).map_err(Error::io(path))?;
+        file.as_file()
+            .set_permissions(permissions)
+            .map_err(Error::io(path))?;
     }
     file.persist(path)
         .map(drop)

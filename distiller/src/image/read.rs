@@ -27,7 +27,9 @@ pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
     let model = flashvec::Model::from_bytes(bytes).map_err(image_error)?;
     let image = Image::parse(bytes).map_err(image_error)?;
     let header = model.header();
-    let added = image.section(SectionKind::AddedTokens).map_err(image_error)?;
+    let added = image
+        .section(SectionKind::AddedTokens)
+        .map_err(image_error)?;
 
     let mut values = Vec::with_capacity(model.token_count() * model.dims());
     let mut row = vec![0.0; model.dims()];
@@ -43,10 +45,11 @@ pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
         vocabulary.insert(token.to_owned(), id.into());
         tokens.push(token.to_owned());
     }
-    let stages: Value = serde_json::from_str(header.provenance.stages).map_err(|source| Error::Json {
-        path: path.to_owned(),
-        source,
-    })?;
+    let stages: Value =
+        serde_json::from_str(header.provenance.stages).map_err(|source| Error::Json {
+            path: path.to_owned(),
+            source,
+        })?;
     let added_tokens: Vec<Value> = added_ids(added)
         .filter_map(|id| Some((id, tokens.get(id as usize)?)))
         .map(|(id, content)| {
@@ -84,7 +87,8 @@ pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
         weights: None,
         mapping: None,
         normalize: header.pooling.normalize,
-        max_length: (header.pooling.max_chars != u32::MAX).then_some(header.pooling.max_tokens as usize),
+        max_length: (header.pooling.max_chars != u32::MAX)
+            .then_some(header.pooling.max_tokens as usize),
         provenance: Provenance {
             teacher: header.provenance.teacher.to_owned(),
             teacher_sha256: header.provenance.teacher_sha256.to_owned(),
@@ -108,10 +112,13 @@ fn added_ids(mut section: &[u8]) -> impl Iterator<Item = u32> {
 /// # Errors
 ///
 /// [`flashvec::Error::Damaged`] if a section is missing.
-pub fn parts(image: &Image<'_>) -> std::result::Result<Vec<(&'static str, usize)>, flashvec::Error> {
+pub fn parts(
+    image: &Image<'_>,
+) -> std::result::Result<Vec<(&'static str, usize)>, flashvec::Error> {
     let vocabulary = image.section(SectionKind::Vocabulary)?;
     let labels = number(vocabulary, 0, 4);
-    let blocks = labels.div_ceil(vocabulary_layout::BLOCK_NODES as usize) * vocabulary_layout::BLOCK_LEN;
+    let blocks =
+        labels.div_ceil(vocabulary_layout::BLOCK_NODES as usize) * vocabulary_layout::BLOCK_LEN;
     let char_map = image.section(SectionKind::CharMap)?;
     // Five counts follow the 128 bytes for ASCII; their units are 4, 1, 4, 2 and 1 bytes.
     let counted = |index: usize, unit: usize| unit * number(char_map, 128 + 2 * index, 2);
@@ -129,7 +136,10 @@ pub fn parts(image: &Image<'_>) -> std::result::Result<Vec<(&'static str, usize)
         ("character map: records", counted(2, 4)),
         ("character map: tables", counted(3, 2)),
         ("character map: texts", counted(4, 1)),
-        ("added tokens", image.section(SectionKind::AddedTokens)?.len()),
+        (
+            "added tokens",
+            image.section(SectionKind::AddedTokens)?.len(),
+        ),
         ("rows: scales", scales),
         ("rows: values", rows - scales.min(rows)),
     ])
@@ -138,5 +148,8 @@ pub fn parts(image: &Image<'_>) -> std::result::Result<Vec<(&'static str, usize)
 /// A little-endian number of `len` bytes; 0 past the end.
 fn number(bytes: &[u8], at: usize, len: usize) -> usize {
     let bytes = bytes.get(at..at + len).unwrap_or(&[]);
-    bytes.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte))
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |n, &byte| n << 8 | usize::from(byte))
 }

@@ -22,7 +22,12 @@ pub(super) struct RowSection {
 /// # Errors
 ///
 /// [`Error::Model`] for values that the codec cannot hold.
-pub(super) fn quantise(model: &StaticModel, order: &[u32], codec: Codec, max_tokens: u32) -> Result<RowSection> {
+pub(super) fn quantise(
+    model: &StaticModel,
+    order: &[u32],
+    codec: Codec,
+    max_tokens: u32,
+) -> Result<RowSection> {
     let mut bytes = Vec::with_capacity(codec.row_len(model.dims) * order.len());
     let mut unit = 1.0;
     match codec {
@@ -51,13 +56,21 @@ pub(super) fn quantise(model: &StaticModel, order: &[u32], codec: Codec, max_tok
 /// Returns the unit: a scale of 1 stands for this much.
 fn int8(model: &StaticModel, order: &[u32], max_tokens: u32, bytes: &mut Vec<u8>) -> Result<f32> {
     // What the image's reader proves: scale * 128 * tokens fits 31 bits.
-    let largest_scale = (i32::MAX as u32 / 128 / max_tokens).min(u32::from(u16::MAX)).max(1) as f32;
+    let largest_scale = (i32::MAX as u32 / 128 / max_tokens)
+        .min(u32::from(u16::MAX))
+        .max(1) as f32;
     let mut scales = Vec::with_capacity(order.len());
     for_each_row(model, order, |values| scales.push(step(model, values)))?;
     let largest = scales.iter().copied().fold(0.0_f32, f32::max);
-    let unit = if largest > 0.0 { largest / largest_scale } else { 1.0 };
+    let unit = if largest > 0.0 {
+        largest / largest_scale
+    } else {
+        1.0
+    };
     for_each_row(model, order, |values| {
-        let scale = (step(model, values) / unit).ceil().clamp(1.0, largest_scale);
+        let scale = (step(model, values) / unit)
+            .ceil()
+            .clamp(1.0, largest_scale);
         bytes.extend((scale as u16).to_le_bytes());
         bytes.extend(
             values
@@ -82,9 +95,14 @@ fn for_each_row(model: &StaticModel, order: &[u32], mut visit: impl FnMut(&[f32]
     let mut values = vec![0.0_f32; model.dims];
     for &id in order {
         model.token_row(id, &mut values)?;
-        if let Some(bad) = values.iter().find(|v| v.abs() > image::MAX_VALUE || v.is_nan()) {
+        if let Some(bad) = values
+            .iter()
+            .find(|v| v.abs() > image::MAX_VALUE || v.is_nan())
+        {
             return Err(Error::Model {
-                what: format!("the row of token {id} has the value {bad}; values must be finite and at most 65504"),
+                what: format!(
+                    "the row of token {id} has the value {bad}; values must be finite and at most 65504"
+                ),
             });
         }
         visit(&values);

@@ -18,7 +18,12 @@ const NORMALIZERS: [&str; 6] = [
 ];
 
 /// Pre-tokenizers that remove a character, split it off or leave it in its word.
-const PRE_TOKENIZERS: [&str; 4] = ["BertPreTokenizer", "Punctuation", "Sequence", "WhitespaceSplit"];
+const PRE_TOKENIZERS: [&str; 4] = [
+    "BertPreTokenizer",
+    "Punctuation",
+    "Sequence",
+    "WhitespaceSplit",
+];
 
 /// A WordPiece tokenizer, every part of which an image can hold.
 #[derive(Clone, Debug)]
@@ -58,7 +63,12 @@ impl WordPieceTokenizer {
             return Err(unsupported("model", kind, "WordPiece"));
         }
         if !json["normalizer"].is_null() {
-            check_stage("normalizer", &json["normalizer"], "normalizers", &NORMALIZERS)?;
+            check_stage(
+                "normalizer",
+                &json["normalizer"],
+                "normalizers",
+                &NORMALIZERS,
+            )?;
         }
         check_stage(
             "pre_tokenizer",
@@ -77,7 +87,9 @@ impl WordPieceTokenizer {
                 .and_then(|id| u32::try_from(id).ok())
                 .ok_or_else(|| invalid(format!("the id of token {token:?} is not a number")))?;
             if let Some(other) = ids.insert(id, token) {
-                return Err(invalid(format!("tokens {other:?} and {token:?} have the same id {id}")));
+                return Err(invalid(format!(
+                    "tokens {other:?} and {token:?} have the same id {id}"
+                )));
             }
         }
         let added_tokens = added_tokens(json, vocabulary)?;
@@ -85,7 +97,9 @@ impl WordPieceTokenizer {
             .map(|id| match ids.get(&id) {
                 Some(&"") => Err(invalid(format!("the token with id {id} is empty"))),
                 Some(&token) => Ok(token.to_owned()),
-                None => Err(invalid(format!("no token has id {id}, but there are higher ids"))),
+                None => Err(invalid(format!(
+                    "no token has id {id}, but there are higher ids"
+                ))),
             })
             .collect::<Result<Vec<String>>>()?;
 
@@ -93,7 +107,11 @@ impl WordPieceTokenizer {
         let unk = vocabulary
             .get(unk_token)
             .and_then(Value::as_u64)
-            .ok_or_else(|| invalid(format!("the unknown token {unk_token:?} is not in the vocabulary")))?;
+            .ok_or_else(|| {
+                invalid(format!(
+                    "the unknown token {unk_token:?} is not in the vocabulary"
+                ))
+            })?;
         let max_chars = model["max_input_chars_per_word"].as_u64().unwrap_or(100);
         let max_input_chars_per_word = u16::try_from(max_chars)
             .ok()
@@ -130,7 +148,9 @@ fn added_tokens(json: &Value, vocabulary: &serde_json::Map<String, Value>) -> Re
             .and_then(Value::as_u64)
             .ok_or_else(|| invalid(format!("added token {content:?} is not in `model.vocab`")))?;
         if content.len() > usize::from(u8::MAX) {
-            return Err(invalid(format!("added token {content:?} is longer than 255 bytes")));
+            return Err(invalid(format!(
+                "added token {content:?} is longer than 255 bytes"
+            )));
         }
         // `lstrip` and `rstrip` only take in white space, which no supported stage makes a token of.
         for flag in ["single_word", "normalized"] {

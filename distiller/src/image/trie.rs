@@ -31,7 +31,11 @@ impl Trie {
         let mut nodes = insert_all(tokens)?;
         if nodes.len() - 1 > layout::MAX_NODES as usize {
             return Err(Error::Tokenizer {
-                what: format!("the vocabulary needs {} trie nodes, an image holds {}", nodes.len() - 1, layout::MAX_NODES),
+                what: format!(
+                    "the vocabulary needs {} trie nodes, an image holds {}",
+                    nodes.len() - 1,
+                    layout::MAX_NODES
+                ),
             });
         }
         // The likeliest sibling first: a walk scans siblings in order.

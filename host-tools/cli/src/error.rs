@@ -12,16 +12,26 @@ pub enum Error {
     Distiller(#[from] flashvec_distiller::Error),
 
     #[error("{}: {source}", path.display())]
-    Image { path: PathBuf, source: flashvec::Error },
+    Image {
+        path: PathBuf,
+        source: flashvec::Error,
+    },
 
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
 
     #[error("standard output: {0}")]
     Write(#[source] std::io::Error),
 
     #[error("{input}, line {line}: {what}")]
-    Line { input: String, line: usize, what: String },
+    Line {
+        input: String,
+        line: usize,
+        what: String,
+    },
 
     #[error("{0}")]
     Arguments(String),

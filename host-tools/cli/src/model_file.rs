@@ -73,7 +73,11 @@ pub fn codec_of(model: &StaticModel) -> Codec {
 /// Options of an image made by the command that is running.
 pub fn image_options(codec: Codec) -> ImageOptions {
     let mut words = vec!["flashvec".to_owned()];
-    words.extend(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
+    words.extend(
+        std::env::args_os()
+            .skip(1)
+            .map(|word| word.to_string_lossy().into_owned()),
+    );
     ImageOptions {
         codec,
         command: words.join(" "),

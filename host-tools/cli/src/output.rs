@@ -13,7 +13,11 @@ pub enum Embeddings {
     /// Arrays of numbers, one JSON array a line.
     JsonLines(Output),
     /// A NumPy file.
-    Npy { output: FileOutput, dims: usize, rows: u64 },
+    Npy {
+        output: FileOutput,
+        dims: usize,
+        rows: u64,
+    },
 }
 
 /// Bytes of an npy file before the data: room for any shape, a multiple of 64 as NumPy pads.
@@ -23,13 +27,23 @@ impl Embeddings {
     /// `.npy` by the file's name, else JSON lines.
     pub fn create(path: Option<&Path>, dims: usize) -> Result<Self> {
         match path {
-            Some(path) if path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("npy")) => {
+            Some(path)
+                if path
+                    .extension()
+                    .is_some_and(|ext| ext.eq_ignore_ascii_case("npy")) =>
+            {
                 let mut output = FileOutput::create(path)?;
                 output.write(&[0; NPY_HEAD])?;
-                Ok(Self::Npy { output, dims, rows: 0 })
+                Ok(Self::Npy {
+                    output,
+                    dims,
+                    rows: 0,
+                })
             }
             Some(path) => Ok(Self::JsonLines(Output::File(FileOutput::create(path)?))),
-            None => Ok(Self::JsonLines(Output::Stdout(BufWriter::new(std::io::stdout())))),
+            None => Ok(Self::JsonLines(Output::Stdout(BufWriter::new(
+                std::io::stdout(),
+            )))),
         }
     }
 
@@ -50,7 +64,11 @@ impl Embeddings {
     pub fn finish(self) -> Result<()> {
         match self {
             Self::JsonLines(output) => output.finish(),
-            Self::Npy { mut output, dims, rows } => {
+            Self::Npy {
+                mut output,
+                dims,
+                rows,
+            } => {
                 output.rewrite_start(&npy_head(rows, dims))?;
                 output.finish()
             }
@@ -67,6 +85,13 @@ fn npy_head(rows: u64, dims: usize) -> Vec<u8> {
     head.resize(NPY_HEAD - 1, b' ');
     head.push(b'\n');
     head
+}
+
+/// Prints a report to standard output.
+pub fn print(report: &dyn std::fmt::Display) -> Result<()> {
+    let mut output = Output::stdout();
+    output.write_line(report)?;
+    output.finish()
 }
 
 struct JsonArray<'a>(&'a [f32]);
@@ -151,7 +176,9 @@ impl FileOutput {
         {
             use std::os::unix::fs::PermissionsExt;
             let permissions = Permissions::from_mode(0o644);
-            file.as_file().set_permissions(permissions).map_err(Error::io(&path))?;
+            file.as_file()
+                .set_permissions(permissions)
+                .map_err(Error::io(&path))?;
         }
         file.persist(&path)
             .map(drop)

@@ -12,7 +12,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
                 .unwrap_or(0)
         })
         .collect();
-    let mut out = String::new();
+    let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
         let cells: Vec<String> = row
             .iter()
@@ -23,8 +23,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
                 _ => format!("{cell:>width$}"),
             })
             .collect();
-        out.push_str(cells.join("  ").trim_end());
-        out.push('\n');
+        lines.push(cells.join("  ").trim_end().to_owned());
     }
-    out
+    lines.join("\n")
 }

@@ -33,7 +33,10 @@ impl Texts {
     pub fn open(args: &TextArgs) -> Result<Self> {
         let mut texts = match &args.input {
             Some(path) => Self::file(path)?,
-            None => Self::new(Box::new(std::io::stdin().lock()), "standard input".to_owned()),
+            None => Self::new(
+                Box::new(std::io::stdin().lock()),
+                "standard input".to_owned(),
+            ),
         };
         texts.field.clone_from(&args.json_lines);
         Ok(texts)
@@ -41,7 +44,10 @@ impl Texts {
 
     pub fn file(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path))?;
-        Ok(Self::new(Box::new(BufReader::new(file)), path.display().to_string()))
+        Ok(Self::new(
+            Box::new(BufReader::new(file)),
+            path.display().to_string(),
+        ))
     }
 
     fn new(reader: Box<dyn BufRead>, name: String) -> Self {
@@ -79,11 +85,13 @@ impl Texts {
     }
 
     fn json_text(&self, line: &str, field: &str) -> Result<String> {
-        let value: Value =
-            serde_json::from_str(line).map_err(|error| self.error(format!("not JSON ({error})")))?;
+        let value: Value = serde_json::from_str(line)
+            .map_err(|error| self.error(format!("not JSON ({error})")))?;
         match value.get(field).unwrap_or(&value) {
             Value::String(text) => Ok(text.clone()),
-            _ => Err(self.error(format!("neither a string nor an object with a string {field:?}"))),
+            _ => Err(self.error(format!(
+                "neither a string nor an object with a string {field:?}"
+            ))),
         }
     }
 

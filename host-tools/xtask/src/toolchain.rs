@@ -125,12 +125,19 @@ pub fn rustup_targets_missing() -> Result<Vec<&'static str>> {
         .collect())
 }
 
-/// Where rustup's compiler keeps `rust-lld`, the linker of bare-metal targets.
+/// Where `rust-lld` is, the linker of bare-metal targets: beside the cargo that runs this program.
 fn host_tools() -> Result<PathBuf> {
-    Ok(sysroot()?
-        .join("lib/rustlib")
-        .join(host_triple()?)
-        .join("bin"))
+    let cargo = env::var_os("CARGO").map(PathBuf::from).unwrap_or_default();
+    let sysroot = cargo.ancestors().nth(2).unwrap_or(Path::new(""));
+    let tools = sysroot.join("lib/rustlib").join(host_triple()?).join("bin");
+    if tools.join("rust-lld").is_file() {
+        Ok(tools)
+    } else {
+        shell::fail(format!(
+            "{} has no rust-lld: install cargo with rustup",
+            tools.display()
+        ))
+    }
 }
 
 /// The triple of this machine.

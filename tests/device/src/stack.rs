@@ -12,7 +12,7 @@ fn stack_pointer() -> usize {
     // SAFETY: copies a register.
     #[cfg(target_arch = "arm")]
     unsafe {
-        asm!("mov {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags));
+        asm!("mv {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags));
     }
     // SAFETY: copies a register.
     #[cfg(target_arch = "riscv32")]

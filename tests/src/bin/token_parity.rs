@@ -7,7 +7,9 @@ use flashvec_tests::parity::{Difference, Parity, scalar_contexts};
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
-    let tokenizer = args.next().ok_or("usage: token_parity TOKENIZER_JSON [TEXTS...]")?;
+    let tokenizer = args
+        .next()
+        .ok_or("usage: token_parity TOKENIZER_JSON [TEXTS...]")?;
     let tokenizer = serde_json::from_slice(&std::fs::read(tokenizer)?)?;
     let parity = Parity::new(&tokenizer)?;
     let mut total = 0;
@@ -19,8 +21,17 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error + Send + Sync>> {
     }
     let contexts: Vec<String> = scalar_contexts().collect();
     let (differing, shown) = parity.differences(contexts.iter().map(String::as_str))?;
-    total += report("every scalar value in three contexts", contexts.len(), differing, &shown);
-    Ok(if total == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    total += report(
+        "every scalar value in three contexts",
+        contexts.len(),
+        differing,
+        &shown,
+    );
+    Ok(if total == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn report(name: &str, texts: usize, differing: usize, shown: &[Difference]) -> usize {

@@ -171,8 +171,14 @@ impl<'a> Target<'a> {
     /// An image if the name ends in `.fvec` and is no folder. Says at once if nothing can be
     /// written there, not after the long part.
     pub fn of(path: &'a Path) -> Result<Self> {
-        if path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("fvec")) && !path.is_dir() {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if path
+            .extension()
+            .is_some_and(|ext| ext.eq_ignore_ascii_case("fvec"))
+            && !path.is_dir()
+        {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
             tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map_err(Error::io(path))?;
             Ok(Self::Image(path))
         } else {

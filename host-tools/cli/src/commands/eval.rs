@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
+use crate::output::print;
 use crate::report::table;
 use crate::texts::Texts;
 
@@ -32,7 +33,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let file = ModelFile::open(&args.model)?;
     let model = file.model()?;
-    let mut rows = vec![["file", "pairs", "Spearman x 100"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["file", "pairs", "Spearman x 100"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     let mut reports = Vec::new();
     for path in &args.sts {
         let pairs = Pairs::read(path)?;
@@ -51,11 +56,10 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if args.json {
         let bytes = file.bytes().len();
-        println!("{}", json!({"model": args.model.to_string_lossy(), "bytes": bytes, "sts": reports}));
+        print(&json!({"model": args.model.to_string_lossy(), "bytes": bytes, "sts": reports}))
     } else {
-        print!("{}", table(&rows));
+        print(&table(&rows))
     }
-    Ok(())
 }
 
 /// Sentence pairs with scores of their similarity.
@@ -75,7 +79,10 @@ impl Pairs {
         while let Some(line) = lines.next()? {
             let columns: Vec<&str> = line.split('\t').collect();
             let [score, first, second] = columns[..] else {
-                return Err(lines.error(format!("{} columns instead of 3: score, sentence1, sentence2", columns.len())));
+                return Err(lines.error(format!(
+                    "{} columns instead of 3: score, sentence1, sentence2",
+                    columns.len()
+                )));
             };
             match score.parse::<f64>() {
                 Ok(score) if score.is_finite() => {
@@ -115,7 +122,11 @@ fn spearman(a: &[f64], b: &[f64]) -> f64 {
         x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum()
     };
     let deviations = (covariance(&a, &a) * covariance(&b, &b)).sqrt();
-    if deviations > 0.0 { covariance(&a, &b) / deviations } else { 0.0 }
+    if deviations > 0.0 {
+        covariance(&a, &b) / deviations
+    } else {
+        0.0
+    }
 }
 
 fn ranks(values: &[f64]) -> Vec<f64> {
@@ -144,6 +155,10 @@ mod tests {
         assert_eq!(spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), -1.0);
         assert_eq!(spearman(&[1.0, 1.0, 1.0], &[3.0, 2.0, 1.0]), 0.0);
         // scipy.stats.spearmanr([1, 2, 2, 4], [1, 3, 2, 4])
-        assert!((spearman(&[1.0, 2.0, 2.0, 4.0], &[1.0, 3.0, 2.0, 4.0]) - 0.948_683_298_050_513_8).abs() < 1e-12);
+        assert!(
+            (spearman(&[1.0, 2.0, 2.0, 4.0], &[1.0, 3.0, 2.0, 4.0]) - 0.948_683_298_050_513_8)
+                .abs()
+                < 1e-12
+        );
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
+use crate::output::print;
 use crate::report::table;
 
 /// Show what is in an image and where every byte of it goes
@@ -29,10 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
     let model = file.model()?;
     let image = Image::parse(file.bytes()).map_err(Error::image(&args.model))?;
     let header = &image.header;
-    let mut sizes = vec![
-        ("prelude", PRELUDE_LEN),
-        ("header", image.header_len),
-    ];
+    let mut sizes = vec![("prelude", PRELUDE_LEN), ("header", image.header_len)];
     sizes.extend(parts(&image).map_err(Error::image(&args.model))?);
     let total: usize = sizes.iter().map(|(_, len)| len).sum();
     let per_token = |len: usize| len as f64 / f64::from(header.token_count);
@@ -62,8 +60,7 @@ pub fn run(args: &Args) -> Result<()> {
             },
             "parts": parts,
         });
-        println!("{report}");
-        return Ok(());
+        return print(&report);
     }
     let facts = [
         ("format version", FORMAT_VERSION.to_string()),
@@ -71,7 +68,10 @@ pub fn run(args: &Args) -> Result<()> {
         ("dimensions", header.dims.to_string()),
         ("codec", header.codec.name().to_owned()),
         ("normalize", header.pooling.normalize.to_string()),
-        ("tokens of a text", format!("at most {}", header.pooling.max_tokens)),
+        (
+            "tokens of a text",
+            format!("at most {}", header.pooling.max_tokens),
+        ),
         (
             "characters of a word",
             format!("at most {}", header.tokenizer.max_input_chars_per_word),
@@ -83,11 +83,16 @@ pub fn run(args: &Args) -> Result<()> {
         ("made by", provenance.command.to_owned()),
         ("tool", provenance.tool.to_owned()),
     ];
+    let mut report = String::new();
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-        println!("{name:<21} {value}");
+        report.push_str(&format!("{name:<21} {value}\n"));
     }
-    println!();
-    let mut rows = vec![["part", "bytes", "share", "bytes a token"].map(str::to_owned).to_vec()];
+    report.push('\n');
+    let mut rows = vec![
+        ["part", "bytes", "share", "bytes a token"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for (name, len) in sizes.into_iter().chain([("whole image", total)]) {
         rows.push(vec![
             name.to_owned(),
@@ -96,6 +101,6 @@ pub fn run(args: &Args) -> Result<()> {
             format!("{:.2}", per_token(len)),
         ]);
     }
-    print!("{}", table(&rows));
-    Ok(())
+    report.push_str(&table(&rows));
+    print(&report)
 }

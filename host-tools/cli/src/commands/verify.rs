@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
+use crate::output::print;
 
 /// Check that an image is whole and sound, as a device will before it uses it
 #[derive(clap::Args)]
@@ -50,16 +51,15 @@ pub fn run(args: &Args) -> Result<()> {
             "dims": model.dims(),
             "codec": model.header().codec.name(),
         });
-        println!("{report}");
+        print(&report)
     } else {
-        println!(
+        print(&format_args!(
             "{}: sound ({} bytes, {} tokens, {} dimensions, {})",
             args.image.display(),
             file.bytes().len(),
             model.token_count(),
             model.dims(),
             model.header().codec.name()
-        );
+        ))
     }
-    Ok(())
 }

@@ -3,22 +3,24 @@
 #![no_std]
 #![no_main]
 
-use core::hint::black_box;
+use core::hint::{black_box, spin_loop};
 use core::panic::PanicInfo;
 
 use flashvec_device::board;
 
-static mut SCRATCH: [u32; 1024] = [0; 1024];
-
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
 #[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
 fn main() -> ! {
-    black_box(&raw mut SCRATCH);
+    black_box([0_u32; 1024]);
     black_box(board::image());
-    loop {}
+    loop {
+        spin_loop();
+    }
 }
 
 #[panic_handler]
 fn panic(_: &PanicInfo) -> ! {
-    loop {}
+    loop {
+        spin_loop();
+    }
 }

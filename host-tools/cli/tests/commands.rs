@@ -1,0 +1,313 @@
+//! The command line on good and bad input: output, exit codes, one line on stderr, files left whole.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A scratch folder with a copy of the committed example image.
+struct Sandbox(TempDir);
+
+impl Sandbox {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let example = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../firmware-examples/models/minilm-64d.fvec");
+        fs::copy(example, folder.path().join("model.fvec")).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    fn run(&self, args: &[&str], stdin: &str) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_flashvec"))
+            .args(args)
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that fails early closes its input, which is no failure of the test.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn stdout(&self, args: &[&str], stdin: &str) -> String {
+        let output = self.run(args, stdin);
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The one line that a failing command prints.
+    fn failure(&self, args: &[&str], stdin: &str) -> String {
+        let output = self.run(args, stdin);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{args:?} succeeded");
+        assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        stderr
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn tokenize_prints_a_json_array_a_line() {
+    let sandbox = Sandbox::new();
+    let tokens = sandbox.stdout(&["tokenize", "model.fvec"], "Turn on the light!\n\n");
+    assert_eq!(tokens, "[\"turn\",\"on\",\"the\",\"light\",\"!\"]\n[]\n");
+    let ids = sandbox.stdout(&["tokenize", "model.fvec", "--ids"], "the\n");
+    assert!(serde_json::from_str::<Vec<u32>>(ids.trim()).unwrap().len() == 1);
+}
+
+#[test]
+fn encode_gives_one_row_a_line_in_order() {
+    let sandbox = Sandbox::new();
+    let lines = sandbox.stdout(
+        &["encode", "model.fvec"],
+        "turn on the light\n\nplay music\n",
+    );
+    let rows: Vec<Vec<f32>> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [64, 64, 64]);
+    assert!(rows[1].iter().all(|&x| x == 0.0));
+
+    sandbox.write(
+        "texts.jsonl",
+        "{\"text\": \"turn on the light\"}\n\"\"\n{\"text\": \"play music\"}\n",
+    );
+    let from_json = sandbox.stdout(
+        &[
+            "encode",
+            "model.fvec",
+            "--input",
+            "texts.jsonl",
+            "--json-lines",
+        ],
+        "",
+    );
+    assert_eq!(from_json, lines);
+
+    sandbox.stdout(
+        &["encode", "model.fvec", "-o", "out.npy"],
+        "turn on the light\n\nplay music\n",
+    );
+    let npy = fs::read(sandbox.path("out.npy")).unwrap();
+    assert!(npy.starts_with(b"\x93NUMPY\x01\x00"));
+    assert!(String::from_utf8_lossy(&npy[..128]).contains("'shape': (3, 64)"));
+    let values: Vec<f32> = npy[128..]
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|&b| f32::from_le_bytes(b))
+        .collect();
+    assert_eq!(values, rows.concat());
+}
+
+#[test]
+fn inspect_accounts_for_every_byte() {
+    let sandbox = Sandbox::new();
+    let report = sandbox.stdout(&["inspect", "model.fvec", "--json"], "");
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let parts = report["parts"].as_array().unwrap();
+    let sum: u64 = parts
+        .iter()
+        .map(|part| part["bytes"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sum, fs::metadata(sandbox.path("model.fvec")).unwrap().len());
+    assert_eq!(report["bytes"], sum);
+    assert!(
+        sandbox
+            .stdout(&["inspect", "model.fvec"], "")
+            .contains("whole image")
+    );
+    assert!(
+        sandbox
+            .stdout(&["verify", "model.fvec"], "")
+            .contains("sound")
+    );
+}
+
+#[test]
+fn eval_prints_spearman() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "sts.tsv",
+        "score\tsentence1\tsentence2\n5.0\tturn on the light\tTurn on the light!\n\
+         3.0\tturn on the light\tturn off the light\n0.0\tturn on the light\tthe dog ran home\n",
+    );
+    let report = sandbox.stdout(&["eval", "model.fvec", "--sts", "sts.tsv", "--json"], "");
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["sts"][0]["pairs"], 3);
+    assert!(report["sts"][0]["spearman"].as_f64().unwrap() > 0.0);
+    sandbox.write(
+        "bad.tsv",
+        "score\tsentence1\tsentence2\n1.0\ta\tb\nx\ta\tb\n",
+    );
+    assert!(
+        sandbox
+            .failure(&["eval", "model.fvec", "--sts", "bad.tsv"], "")
+            .contains("line 3")
+    );
+    sandbox.write("bad.tsv", "1.0\ta\n");
+    assert!(
+        sandbox
+            .failure(&["eval", "model.fvec", "--sts", "bad.tsv"], "")
+            .contains("2 columns")
+    );
+}
+
+#[test]
+fn an_image_converts_to_a_folder_and_back() {
+    let sandbox = Sandbox::new();
+    sandbox.stdout(&["convert", "model.fvec", "-o", "folder"], "");
+    sandbox.stdout(&["convert", "folder", "-o", "again.fvec"], "");
+    let text = "turn on the kitchen light, s'il vous plaît\n";
+    let tokens = sandbox.stdout(&["tokenize", "model.fvec"], text);
+    assert_eq!(tokens, sandbox.stdout(&["tokenize", "again.fvec"], text));
+    let embedding = |model: &str| -> Vec<f32> {
+        serde_json::from_str(&sandbox.stdout(&["encode", model], text)).unwrap()
+    };
+    for (a, b) in embedding("model.fvec").iter().zip(embedding("again.fvec")) {
+        assert!((a - b).abs() < 1e-6, "{a} {b}");
+    }
+    // A folder serves as a model as it is.
+    assert_eq!(tokens, sandbox.stdout(&["tokenize", "folder"], text));
+}
+
+#[test]
+fn bad_images_are_refused_in_one_line() {
+    let sandbox = Sandbox::new();
+    let good = fs::read(sandbox.path("model.fvec")).unwrap();
+    let mut corrupted = good.clone();
+    corrupted[good.len() / 2] ^= 1;
+    let mut newer = good.clone();
+    newer[4] += 1;
+    let cases: [(&str, &[u8], &str); 6] = [
+        ("empty.fvec", b"", "not a flashvec image"),
+        (
+            "random.fvec",
+            b"certainly not an image",
+            "not a flashvec image",
+        ),
+        ("short.fvec", &good[..10], "truncated"),
+        ("truncated.fvec", &good[..good.len() - 1], "truncated"),
+        ("corrupted.fvec", &corrupted, "checksum"),
+        ("newer.fvec", &newer, "version 2"),
+    ];
+    for (name, bytes, expected) in cases {
+        sandbox.write(name, bytes);
+        for command in ["verify", "inspect", "tokenize", "encode"] {
+            let message = sandbox.failure(&[command, name], "");
+            assert!(
+                message.contains(name) && message.contains(expected),
+                "{command}: {message}"
+            );
+        }
+        let message = sandbox.failure(&["convert", name, "-o", "out"], "");
+        assert!(message.contains(expected), "{message}");
+    }
+    assert!(
+        sandbox
+            .failure(&["verify", "missing.fvec"], "")
+            .contains("missing.fvec")
+    );
+}
+
+#[test]
+fn texts_that_are_not_utf8_are_named_by_line() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("texts.txt", b"fine\nalso fine\nnot \xFF fine\n");
+    let input = path.to_str().unwrap();
+    sandbox.write("old.npy", "precious");
+    let message = sandbox.failure(
+        &["encode", "model.fvec", "--input", input, "-o", "old.npy"],
+        "",
+    );
+    assert!(
+        message.contains("line 3") && message.contains("byte 5"),
+        "{message}"
+    );
+    assert_eq!(fs::read(sandbox.path("old.npy")).unwrap(), b"precious");
+    sandbox.write("texts.jsonl", "\"fine\"\n{\"no\": 1}\n");
+    let message = sandbox.failure(
+        &[
+            "encode",
+            "model.fvec",
+            "--input",
+            "texts.jsonl",
+            "--json-lines",
+        ],
+        "",
+    );
+    assert!(message.contains("line 2"), "{message}");
+}
+
+#[test]
+fn nothing_is_left_behind_where_output_cannot_go() {
+    let sandbox = Sandbox::new();
+    let before = sandbox.files();
+    sandbox.failure(&["convert", "model.fvec", "-o", "missing/out.fvec"], "");
+    sandbox.failure(&["encode", "model.fvec", "-o", "missing/out.npy"], "text\n");
+    sandbox.failure(&["distill", "no-such-folder", "-o", "out.fvec"], "");
+    sandbox.failure(&["convert", "no-such-folder", "-o", "out.fvec"], "");
+    assert_eq!(sandbox.files(), before);
+    // A full disk: what was there stays.
+    if Path::new("/dev/full").exists() {
+        let message = sandbox.failure(&["convert", "model.fvec", "-o", "/dev/full/out.fvec"], "");
+        assert!(message.contains("/dev/full"), "{message}");
+    }
+    // A folder that is no model is not replaced.
+    fs::create_dir(sandbox.path("photos")).unwrap();
+    sandbox.write("photos/cat.jpg", "meow");
+    sandbox.failure(&["convert", "model.fvec", "-o", "photos"], "");
+    assert_eq!(fs::read(sandbox.path("photos/cat.jpg")).unwrap(), b"meow");
+}
+
+#[test]
+fn teachers_that_cannot_be_used_are_refused() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("teacher")).unwrap();
+    let message = sandbox.failure(&["distill", "teacher", "-o", "out.fvec"], "");
+    assert!(message.contains("config.json"), "{message}");
+    sandbox.write("teacher/config.json", "{\"model_type\": \"bert\"}");
+    sandbox.write("teacher/tokenizer.json", "{}");
+    let message = sandbox.failure(&["distill", "teacher", "-o", "out.fvec"], "");
+    assert!(message.contains("model.safetensors"), "{message}");
+    assert_eq!(sandbox.files(), ["model.fvec", "teacher"]);
+}
+
+#[test]
+fn help_has_an_example_for_every_command() {
+    let sandbox = Sandbox::new();
+    for command in [
+        "distill", "convert", "encode", "tokenize", "eval", "inspect", "verify",
+    ] {
+        let help = sandbox.stdout(&[command, "--help"], "");
+        assert!(help.contains(&format!("flashvec {command}")), "{help}");
+        assert!(help.contains("Example"), "{help}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Whatever the bytes, an image is refused or it works: nothing in between.
+
+use flashvec::image::{CRC_OFFSET, FORMAT_VERSION, PRELUDE_LEN, crc32};
+use flashvec::{Error, Model};
+use flashvec_tests::golden::{CODECS, TEXTS};
+use flashvec_tests::synthetic::{Random, tiny_image};
+
+/// Puts the right checksum into a changed image, so that the change gets past it.
+fn seal(image: &mut [u8]) {
+    let crc = crc32(&image[PRELUDE_LEN..]);
+    image[CRC_OFFSET..PRELUDE_LEN].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Calls everything there is on a model; it must come back, finite.
+fn exercise(model: &Model<'_>) {
+    let mut scratch = vec![0; model.scratch_len()];
+    let mut vector = vec![0.0; model.dims()];
+    let mut direction = vec![0; model.dims()];
+    let mut buffer = [0; 64];
+    for text in TEXTS {
+        let embedding = model.encode(text, &mut scratch).unwrap();
+        assert!(
+            embedding.iter().all(|x| x.is_finite()),
+            "{text:?}: {embedding:?}"
+        );
+        model.encode_i8(text, &mut scratch, &mut direction).unwrap();
+        model.tokenize(text, &mut scratch, |_| {}).unwrap();
+        model
+            .encode_as_sequence(text, &mut scratch, |_, _| {})
+            .unwrap();
+    }
+    for id in 0..model.token_count().min(100) as u32 {
+        model.vector(id, &mut vector).unwrap();
+        model.token(id, &mut buffer);
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    for codec in CODECS {
+        let image = tiny_image(codec).unwrap();
+        for len in 0..image.len() {
+            let error = Model::from_bytes(&image[..len]).unwrap_err();
+            let expected = if len < 4 { Error::NotAnImage } else { error };
+            assert_eq!(error, expected);
+            if len >= PRELUDE_LEN {
+                assert!(matches!(error, Error::Truncated { .. }), "{len}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_an_image_do_not_matter() {
+    let mut image = tiny_image(CODECS[0]).unwrap();
+    image.extend([0xFF; 100]);
+    exercise(&Model::from_bytes(&image).unwrap());
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    for codec in CODECS {
+        let mut image = tiny_image(codec).unwrap();
+        for at in 0..image.len() {
+            for bit in 0..8 {
+                image[at] ^= 1 << bit;
+                // Bytes 6 and 7 are reserved and free for later use.
+                let refused = Model::from_bytes(&image).is_err();
+                assert_eq!(refused, !(6..8).contains(&at), "byte {at}, bit {bit}");
+                image[at] ^= 1 << bit;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_newer_version_is_refused_by_name() {
+    let mut image = tiny_image(CODECS[0]).unwrap();
+    image[4..6].copy_from_slice(&(FORMAT_VERSION + 1).to_le_bytes());
+    let error = Model::from_bytes(&image).unwrap_err();
+    assert_eq!(
+        error,
+        Error::UnsupportedVersion {
+            found: FORMAT_VERSION + 1,
+            supported: FORMAT_VERSION
+        }
+    );
+    assert!(error.to_string().contains("update flashvec"));
+}
+
+#[test]
+fn changes_behind_a_right_checksum_are_refused_or_harmless() {
+    let mut random = Random(7);
+    for codec in CODECS {
+        let image = tiny_image(codec).unwrap();
+        let structure = image.len() - codec.row_len(16) * 80;
+        let mut accepted = 0;
+        for round in 0..20_000 {
+            let mut changed = image.clone();
+            for _ in 0..=round % 4 {
+                // Most changes where there is structure to break: before the rows.
+                let range = if random.next() % 8 == 0 {
+                    image.len()
+                } else {
+                    structure
+                };
+                let at = PRELUDE_LEN + random.next() as usize % (range - PRELUDE_LEN);
+                changed[at] = random.next() as u8;
+            }
+            seal(&mut changed);
+            if let Ok(model) = Model::from_bytes(&changed) {
+                accepted += 1;
+                exercise(&model);
+            }
+        }
+        assert!(
+            accepted > 100,
+            "{accepted} accepted: the test hardly tests anything"
+        );
+    }
+}
+
+#[test]
+fn random_bytes_are_refused() {
+    let mut random = Random(11);
+    for _ in 0..1000 {
+        let len = random.next() as usize % 4096;
+        let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        assert!(Model::from_bytes(&bytes).is_err());
+        if len > PRELUDE_LEN {
+            bytes[..4].copy_from_slice(b"FVEC");
+            bytes[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+            bytes[8..12].copy_from_slice(&(len as u32).to_le_bytes());
+            seal(&mut bytes);
+            assert!(Model::from_bytes(&bytes).is_err());
+        }
+    }
+}
