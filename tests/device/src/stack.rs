@@ -9,13 +9,13 @@ const PAINT: u32 = 0x5afe_57ac;
 
 fn stack_pointer() -> usize {
     let sp: usize;
-    // SAFETY: copies a register.
     #[cfg(target_arch = "arm")]
-    unsafe {
-        asm!("mv {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags));
-    }
     // SAFETY: copies a register.
+    unsafe {
+        asm!("mov {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags));
+    }
     #[cfg(target_arch = "riscv32")]
+    // SAFETY: copies a register.
     unsafe {
         asm!("mv {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags));
     }
