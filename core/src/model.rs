@@ -235,12 +235,13 @@ impl<'a> Model<'a> {
         scratch: &'s mut [u32],
     ) -> Result<(&'s mut [u32], &'s mut [u32]), Error> {
         let found = saturate(scratch.len());
-        if scratch.len() < self.scratch_len() {
-            return Err(Error::ScratchTooSmall {
-                needed: saturate(self.scratch_len()),
+        let needed = self.scratch_len();
+        scratch
+            .get_mut(..needed)
+            .and_then(|scratch| scratch.split_at_mut_checked(self.dims()))
+            .ok_or(Error::ScratchTooSmall {
+                needed: saturate(needed),
                 found,
-            });
-        }
-        Ok(scratch.split_at_mut(self.dims()))
+            })
     }
 }

@@ -50,7 +50,7 @@ impl<'a> Rows<'a> {
             Codec::Int8 => {
                 let scale = self
                     .bytes
-                    .chunks(self.row_len)
+                    .chunks(self.row_len.max(1))
                     .map(|row| u16_at(row, 0))
                     .max();
                 let largest = u64::from(scale.unwrap_or(0)) * 128;

@@ -15,8 +15,8 @@ const CODE_LIMIT_TARGET: &str = "thumbv7em-none-eabihf";
 const TOLERANCE: u64 = 3;
 
 const HEADER: &str = "\
-# Bytes of RAM and code on each target, for each version of rustc they were measured with: the 256-dimensional
-# MiniLM image, texts of tests/host/src/texts.rs, opt-level \"s\". `cargo xtask device-test` fails when a figure has
+# Bytes of RAM and code on each target, for each version of rustc they were measured with: a 256-dimensional
+# int8 image, texts of tests/host/src/texts.rs, opt-level \"s\". `cargo xtask device-test` fails when a figure has
 # moved by more than 3 percent, down as well as up; `cargo xtask device-test --accept` rewrites this file.
 ";
 

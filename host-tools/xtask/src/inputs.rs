@@ -52,6 +52,39 @@ pub fn demo_image() -> Result<PathBuf> {
     Ok(image)
 }
 
+/// An image with BERT's vocabulary and made-up rows: what the tests run, since they need no teacher.
+pub fn synthetic_image(codec: &str, dims: u16) -> Result<PathBuf> {
+    say(
+        &format!("make an image of {dims} dimensions in {codec}"),
+        "BERT's vocabulary and made-up rows, so that no teacher is needed",
+    );
+    let image = shell::scratch_dir()?.join(format!("synthetic-{codec}.fvec"));
+    let mut make = Command::new(tests_program("synthetic_image")?);
+    shell::run(make.arg(codec).arg(dims.to_string()).arg(&image))?;
+    Ok(image)
+}
+
+/// A folder of inputs for the fuzzer to begin with.
+pub fn fuzz_seeds() -> Result<PathBuf> {
+    let folder = shell::scratch_dir()?.join("fuzz-seeds");
+    shell::run(Command::new(tests_program("fuzz_seeds")?).arg(&folder))?;
+    Ok(folder)
+}
+
+/// A program of the `flashvec-tests` crate.
+fn tests_program(name: &str) -> Result<PathBuf> {
+    shell::run(shell::cargo().args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "flashvec-tests",
+        "--bin",
+        name,
+    ]))?;
+    Ok(shell::target_dir().join("release").join(name))
+}
+
 fn newer(file: &Path, than: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     matches!((modified(file), modified(than)), (Ok(file), Ok(than)) if file > than)

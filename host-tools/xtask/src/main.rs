@@ -50,10 +50,10 @@ enum Command {
     ///
     /// Example: cargo xtask device-test --image model.fvec
     DeviceTest {
-        /// An image to run instead of the demo's; the committed budgets are then left out.
+        /// An image to run instead of synthetic ones in every codec; the committed budgets are then left out.
         #[arg(long)]
         image: Option<PathBuf>,
-        /// Lines to encode instead of the built-in texts.
+        /// Lines to encode instead of the built-in texts; the committed budgets are then left out.
         #[arg(long)]
         texts: Option<PathBuf>,
         /// Write this run's RAM and code figures to tests/budgets.toml.

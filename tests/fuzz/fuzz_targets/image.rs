@@ -38,7 +38,9 @@ fn with_prelude(header_len: u16, body: &[u8]) -> Vec<u8> {
 fn exercise(model: &Model<'_>, text: &[u8]) {
     let mut scratch = vec![0; model.scratch_len()];
     let mut direction = vec![0; model.dims()];
-    let embedding = model.encode_bytes(text, &mut scratch).expect("scratch is long enough");
+    let embedding = model
+        .encode_bytes(text, &mut scratch)
+        .expect("scratch is long enough");
     assert!(embedding.iter().all(|x| x.is_finite()));
     let text = String::from_utf8_lossy(text);
     model
@@ -54,6 +56,8 @@ fn exercise(model: &Model<'_>, text: &[u8]) {
         model.token(id, &mut buffer);
     }
     model
-        .encode_as_sequence(&text, &mut scratch, |_, vector| assert!(vector.iter().all(|x| x.is_finite())))
+        .encode_as_sequence(&text, &mut scratch, |_, vector| {
+            assert!(vector.iter().all(|x| x.is_finite()))
+        })
         .expect("scratch is long enough");
 }
