@@ -22,6 +22,8 @@ pub const MAX_TOKENS: u32 = 1 << 24;
 pub const MAX_WORD_CHARS: u16 = 1000;
 /// Largest magnitude of a value in `f16` and `f32` rows, so that no sum overflows.
 pub const MAX_VALUE: f32 = 65504.0;
+/// Largest unit of integer rows, so that no vector overflows.
+pub const MAX_UNIT: f32 = 1.0;
 /// Most sections an image may have.
 pub const MAX_SECTIONS: usize = 8;
 
@@ -80,7 +82,7 @@ pub struct Pooling {
     pub max_tokens: u32,
     /// Unicode scalar values of a text that count; the rest is ignored.
     pub max_chars: u32,
-    /// What an integer row's value of 1 at scale 1 stands for; 1.0 for float rows.
+    /// What an integer row's value of 1 at scale 1 stands for, at most 1.0; 1.0 for float rows.
     pub unit: f32,
 }
 
@@ -245,8 +247,8 @@ impl<'a> Image<'a> {
             && (1..=MAX_TOKENS).contains(&header.token_count)
             && header.tokenizer.unk < header.token_count
             && (1..=MAX_WORD_CHARS).contains(&header.tokenizer.max_input_chars_per_word)
-            && header.pooling.unit.is_finite()
-            && header.pooling.unit > 0.0;
+            && header.pooling.unit > 0.0
+            && header.pooling.unit <= MAX_UNIT;
         if !sound {
             return Err(Error::Damaged(Part::Header));
         }

@@ -1,5 +1,8 @@
 //! Whatever the bytes, an image is refused or it works: nothing in between.
 
+#[path = "../fuzz/fuzz_targets/image_input.rs"]
+mod image_input;
+
 use flashvec::image::{CRC_OFFSET, FORMAT_VERSION, PRELUDE_LEN, crc32};
 use flashvec::{Error, Model};
 use flashvec_tests::golden::{CODECS, TEXTS};
@@ -135,4 +138,15 @@ fn random_bytes_are_refused() {
             assert!(Model::from_bytes(&bytes).is_err());
         }
     }
+}
+
+#[test]
+fn what_fuzzing_found_stays_mended() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/found");
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        image_input::run(&std::fs::read(entry.unwrap().path()).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs > 0);
 }
