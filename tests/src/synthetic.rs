@@ -16,7 +16,7 @@ pub const CASED_MULTILINGUAL: &str = include_str!("../data/cased-multilingual.js
 pub struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -25,7 +25,7 @@ impl Random {
 
     /// Uniform in -1..1.
     fn value(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+        (self.number() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 }
 

@@ -102,13 +102,13 @@ fn changes_behind_a_right_checksum_are_refused_or_harmless() {
             let mut changed = image.clone();
             for _ in 0..=round % 4 {
                 // Most changes where there is structure to break: before the rows.
-                let range = if random.next() % 8 == 0 {
+                let range = if random.number().is_multiple_of(8) {
                     image.len()
                 } else {
                     structure
                 };
-                let at = PRELUDE_LEN + random.next() as usize % (range - PRELUDE_LEN);
-                changed[at] = random.next() as u8;
+                let at = PRELUDE_LEN + random.number() as usize % (range - PRELUDE_LEN);
+                changed[at] = random.number() as u8;
             }
             seal(&mut changed);
             if let Ok(model) = Model::from_bytes(&changed) {
@@ -127,8 +127,8 @@ fn changes_behind_a_right_checksum_are_refused_or_harmless() {
 fn random_bytes_are_refused() {
     let mut random = Random(11);
     for _ in 0..1000 {
-        let len = random.next() as usize % 4096;
-        let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        let len = random.number() as usize % 4096;
+        let mut bytes: Vec<u8> = (0..len).map(|_| random.number() as u8).collect();
         assert!(Model::from_bytes(&bytes).is_err());
         if len > PRELUDE_LEN {
             bytes[..4].copy_from_slice(b"FVEC");

@@ -67,8 +67,8 @@ fn mixtures() -> Vec<String> {
     let mut random = Random(3);
     (0..50_000)
         .map(|_| {
-            (0..1 + random.next() % 12)
-                .map(|_| PIECES[random.next() as usize % PIECES.len()])
+            (0..1 + random.number() % 12)
+                .map(|_| PIECES[random.number() as usize % PIECES.len()])
                 .collect()
         })
         .collect()

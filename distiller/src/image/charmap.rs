@@ -224,7 +224,7 @@ fn fold_hangul(mut mappings: Vec<Mapping>, alphabet: &HashSet<char>) -> Vec<Mapp
         ];
         let mut word: Vec<char> = jamo
             .iter()
-            .take(if index % 28 == 0 { 2 } else { 3 })
+            .take(if index.is_multiple_of(28) { 2 } else { 3 })
             .filter_map(|&c| char::from_u32(c))
             .collect();
         let mut text = Vec::new();

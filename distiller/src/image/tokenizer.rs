@@ -43,13 +43,13 @@ pub struct WordPieceTokenizer {
 }
 
 impl WordPieceTokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Whether an image can hold the stages of a `tokenizer.json`: worth asking before a long
+    /// distillation.
     ///
     /// # Errors
     ///
-    /// [`Error::UnsupportedTokenizer`] names the first part that an image cannot hold,
-    /// [`Error::Tokenizer`] says what is missing or contradictory.
-    pub fn from_json(json: &Value) -> Result<Self> {
+    /// [`Error::UnsupportedTokenizer`] names the first stage that it cannot.
+    pub fn check_stages(json: &Value) -> Result<()> {
         let model = &json["model"];
         // Files from before the field existed name no type; only WordPiece has the prefix.
         let kind = model["type"].as_str().unwrap_or({
@@ -75,8 +75,18 @@ impl WordPieceTokenizer {
             &json["pre_tokenizer"],
             "pretokenizers",
             &PRE_TOKENIZERS,
-        )?;
+        )
+    }
 
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnsupportedTokenizer`] names the first part that an image cannot hold,
+    /// [`Error::Tokenizer`] says what is missing or contradictory.
+    pub fn from_json(json: &Value) -> Result<Self> {
+        Self::check_stages(json)?;
+        let model = &json["model"];
         let vocabulary = model["vocab"]
             .as_object()
             .ok_or_else(|| invalid("`model.vocab` is missing"))?;

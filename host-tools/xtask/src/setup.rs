@@ -228,12 +228,20 @@ fn sources_with(release: &str) -> Result<Vec<String>> {
     let system = system
         .map(|entry| entry.path())
         .chain([PathBuf::from("/etc/apt/sources.list")]);
+    let mut archive = None;
     for file in system.filter(|file| file.is_file()) {
-        let name = file.file_name().expect("a file has a name");
-        shell::write(&parts.join(name), shell::read(&file)?)?;
+        let Some(name) = file.file_name() else {
+            continue;
+        };
+        let text = shell::read(&file)?;
+        archive = archive.or_else(|| debian_archive(&String::from_utf8_lossy(&text)));
+        shell::write(&parts.join(name), text)?;
     }
+    let Some(archive) = archive else {
+        return fail("no Debian archive in apt's sources: add one, then run this again");
+    };
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let line = format!("deb [signed-by={keyring}] http://deb.debian.org/debian {release} main\n");
+    let line = format!("deb [signed-by={keyring}] {archive} {release} main\n");
     shell::write(&parts.join("flashvec-backports.list"), line)?;
     let option =
         |name: &str, path: &Path| [String::from("-o"), format!("{name}={}", path.display())];
@@ -243,4 +251,14 @@ fn sources_with(release: &str) -> Result<Vec<String>> {
         option("Dir::State::lists", &lists),
     ]
     .concat())
+}
+
+/// The address of the Debian archive that a file of apt's sources names.
+fn debian_archive(sources: &str) -> Option<String> {
+    sources
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(str::split_whitespace)
+        .find(|word| word.contains("://") && word.trim_end_matches('/').ends_with("/debian"))
+        .map(str::to_owned)
 }

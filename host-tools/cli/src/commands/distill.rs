@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use flashvec::Codec;
-use flashvec_distiller::image::{write_file, write_image};
+use flashvec_distiller::image::{WordPieceTokenizer, write_file, write_image};
 use flashvec_distiller::model2vec::{self, RowType};
 use flashvec_distiller::pca::Dims;
 use flashvec_distiller::vocabulary::{VocabularyFilter, read_word_list};
@@ -141,6 +141,9 @@ pub fn run(args: &Args) -> Result<()> {
     let target = Target::of(&args.output)?;
     let (Backend::Candle, Device::Cpu) = (args.backend, args.device);
     let source = TeacherSource::open(&args.teacher)?;
+    if let Target::Image(_) = target {
+        WordPieceTokenizer::check_stages(&source.tokenizer)?;
+    }
     let teacher = CandleTeacher::load(&source.folder)?;
     let options = DistillOptions {
         dims: args.dims,
