@@ -17,13 +17,15 @@ pub const CRC_OFFSET: usize = 16;
 /// Most dimensions an image may have.
 pub const MAX_DIMS: u16 = 4096;
 /// Most tokens an image may have.
-pub const MAX_TOKENS: u32 = 1 << 24;
+pub const MAX_TOKENS: u32 = (1 << 24) - 1;
 /// Most characters a word may have before it becomes the unknown token.
 pub const MAX_WORD_CHARS: u16 = 1000;
 /// Largest magnitude of a value in `f16` and `f32` rows, so that no sum overflows.
 pub const MAX_VALUE: f32 = 65504.0;
 /// Largest unit of integer rows, so that no vector overflows.
 pub const MAX_UNIT: f32 = 1.0;
+/// Most bytes that added tokens may take, since each is compared at every place where one may begin.
+pub const MAX_ADDED_TOKENS_LEN: usize = 16 * 1024;
 /// Most sections an image may have.
 pub const MAX_SECTIONS: usize = 8;
 
@@ -153,6 +155,7 @@ pub struct Section {
 
 /// The postcard header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header<'a> {
     /// Components of an embedding.
     pub dims: u16,
@@ -169,7 +172,24 @@ pub struct Header<'a> {
     #[serde(borrow)]
     pub provenance: Provenance<'a>,
     /// The section table.
-    pub sections: Vec<Section, MAX_SECTIONS>,
+    pub sections: Sections,
+}
+
+/// The section table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Sections(Vec<Section, MAX_SECTIONS>);
+
+impl Sections {
+    /// A table of these sections; `None` if there are more than [`MAX_SECTIONS`].
+    pub fn new(sections: &[Section]) -> Option<Self> {
+        Vec::from_slice(sections).ok().map(Self)
+    }
+
+    /// The sections, in the order of the image.
+    pub fn as_slice(&self) -> &[Section] {
+        &self.0
+    }
 }
 
 /// An image cut into its parts, before the parts have been looked into.
@@ -253,24 +273,27 @@ impl<'a> Image<'a> {
             return Err(Error::Damaged(Part::Header));
         }
         let mut total = 0_u64;
-        for section in &header.sections {
+        let mut kinds = 0_u32;
+        for section in header.sections.as_slice() {
             total += u64::from(section.len);
+            kinds |= 1 << section.kind as u32;
         }
-        if total == self.sections.len() as u64 {
+        let each_once = kinds.count_ones() as usize == header.sections.as_slice().len();
+        if each_once && total == self.sections.len() as u64 {
             Ok(())
         } else {
             Err(Error::Damaged(Part::Sections))
         }
     }
 
-    /// The bytes of the first section of a kind.
+    /// The bytes of the section of a kind.
     ///
     /// # Errors
     ///
     /// [`Error::Damaged`] if the table does not name one.
     pub fn section(&self, kind: SectionKind) -> Result<&'a [u8], Error> {
         let mut rest = self.sections;
-        for section in &self.header.sections {
+        for section in self.header.sections.as_slice() {
             let (bytes, after) = rest
                 .split_at_checked(section.len as usize)
                 .ok_or(Error::Damaged(Part::Sections))?;
@@ -280,6 +303,18 @@ impl<'a> Image<'a> {
             rest = after;
         }
         Err(Error::Damaged(kind.part()))
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Image<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "Image({}, {} bytes of sections)",
+            self.header,
+            self.sections.len()
+        );
     }
 }
 

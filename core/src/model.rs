@@ -245,3 +245,10 @@ impl<'a> Model<'a> {
             })
     }
 }
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Model<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Model({})", self.header);
+    }
+}

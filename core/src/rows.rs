@@ -60,8 +60,11 @@ impl<'a> Rows<'a> {
     }
 
     fn row(&self, id: u32) -> &'a [u8] {
-        let at = id as usize * self.row_len;
-        self.bytes.get(at..at + self.row_len).unwrap_or(&[])
+        // Checked: ids come from the caller too, and `usize` may have 32 bits.
+        (id as usize)
+            .checked_mul(self.row_len)
+            .and_then(|at| self.bytes.get(at..)?.get(..self.row_len))
+            .unwrap_or(&[])
     }
 
     /// Whether sums are integers.

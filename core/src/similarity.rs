@@ -7,9 +7,10 @@ const LANES: usize = 8;
 ///
 /// Components past the shorter one's end are ignored. Never panics.
 pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let squares = sum_of_squares(a) * sum_of_squares(b);
-    if squares > 0.0 {
-        dot(a, b) / libm::sqrtf(squares)
+    // One root each: the product of the squares could leave the range of `f32`.
+    let lengths = libm::sqrtf(sum_of_squares(a)) * libm::sqrtf(sum_of_squares(b));
+    if lengths > 0.0 {
+        dot(a, b) / lengths
     } else {
         0.0
     }

@@ -3,6 +3,7 @@
 use crate::bytes::u32_at;
 use crate::charmap::{Action, CharMap, layout};
 use crate::error::{Error, Part};
+use crate::image::MAX_ADDED_TOKENS_LEN;
 use crate::normalize::{decode, hangul_jamo};
 use crate::vocabulary::{Start, Vocabulary};
 
@@ -192,6 +193,7 @@ impl<E: FnMut(u32)> Word<'_, '_, E> {
     #[inline(never)]
     fn end(&mut self) {
         if self.chars == 0 {
+            self.len = 0;
             return;
         }
         let pieces = if self.chars <= self.tokenizer.max_word_chars {
@@ -254,6 +256,9 @@ impl<'a> AddedTokens<'a> {
         let damaged = Error::Damaged(Part::AddedTokens);
         let mut first_bytes = [0; 8];
         let mut rest = entries;
+        if entries.len() > MAX_ADDED_TOKENS_LEN {
+            return Err(damaged);
+        }
         while !rest.is_empty() {
             let (id, text, after) = split_entry(rest).ok_or(damaged)?;
             let (&first, _) = text.split_first().ok_or(damaged)?;

@@ -1,14 +1,12 @@
 //! From a teacher to a static model.
 
+use crate::model::DEFAULT_MAX_LENGTH;
 use crate::pca::{self, Dims};
 use crate::source::TeacherSource;
 use crate::teacher::{Pooling, Teacher, pooled_states};
 use crate::vocabulary::{Vocabulary, VocabularyFilter};
 use crate::weighting::{SIF_COEFFICIENT, sif_weights};
 use crate::{Error, Progress, Result, Rows, StaticModel};
-
-/// Most tokens of a text that count in a distilled model: Model2Vec's default.
-const MAX_LENGTH: usize = 512;
 
 /// Settings of a distillation; the default is Model2Vec's.
 #[derive(Clone, Debug)]
@@ -90,7 +88,7 @@ pub fn distill(
         weights: None,
         mapping: None,
         normalize: true,
-        max_length: Some(MAX_LENGTH),
+        max_length: Some(DEFAULT_MAX_LENGTH),
         provenance: source.provenance(),
     })
 }

@@ -86,6 +86,14 @@ pub enum Error {
         remedy: String,
     },
 
+    #[error(
+        "{name}: the Hugging Face hub has no such file; check the name on huggingface.co, or give a folder instead"
+    )]
+    Absent { name: String },
+
+    #[error("{}: cannot be written ({what}); name a place in a folder that is there and writable", path.display())]
+    Unwritable { path: PathBuf, what: String },
+
     #[error("{name}: {what}")]
     Source { name: String, what: String },
 

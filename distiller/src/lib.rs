@@ -2,7 +2,7 @@
 
 pub mod distill;
 pub mod error;
-mod files;
+pub mod files;
 pub mod image;
 pub mod model;
 pub mod model2vec;

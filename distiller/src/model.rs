@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
+/// Most tokens of a text that count unless a model says otherwise: Model2Vec's default.
+pub const DEFAULT_MAX_LENGTH: usize = 512;
+
 /// The rows of a table as stored, row-major, `rows * dims` values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rows {
@@ -28,7 +31,7 @@ pub struct StaticModel {
     pub mapping: Option<Vec<u32>>,
     /// Whether embeddings are L2-normalised.
     pub normalize: bool,
-    /// Most tokens of a text that count (Python's default is 512); `None`: no limit.
+    /// Most tokens of a text that count (usually [`DEFAULT_MAX_LENGTH`]); `None`: no limit.
     pub max_length: Option<usize>,
     pub provenance: Provenance,
 }

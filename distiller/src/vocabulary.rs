@@ -9,6 +9,7 @@ use std::path::Path;
 use regex::Regex;
 use serde_json::Value;
 
+use crate::image::model_kind;
 use crate::{Error, Result};
 
 /// The entries removed by default: BERT's placeholders.
@@ -81,7 +82,7 @@ impl Vocabulary {
         pad_token: Option<&str>,
         filter: &VocabularyFilter,
     ) -> Result<Self> {
-        let wordpiece = WordPiece::read(tokenizer, pad_token)?;
+        let wordpiece = TeacherVocabulary::read(tokenizer, pad_token)?;
         let (bos, eos) = wordpiece.frame(tokenizer)?;
         let ranked = wordpiece.ranked(tokenizer, filter.remove.as_deref())?;
         let kept = wordpiece.limit(&ranked, filter)?;
@@ -111,7 +112,7 @@ impl Vocabulary {
 }
 
 /// The parts of a WordPiece `tokenizer.json` that decide what to keep.
-struct WordPiece<'a> {
+struct TeacherVocabulary<'a> {
     ids: HashMap<&'a str, u32>,
     prefix: &'a str,
     unknown: &'a str,
@@ -122,15 +123,12 @@ fn unsound(what: impl Into<String>) -> Error {
     Error::Tokenizer { what: what.into() }
 }
 
-impl<'a> WordPiece<'a> {
+impl<'a> TeacherVocabulary<'a> {
     fn read(tokenizer: &'a Value, pad_token: Option<&'a str>) -> Result<Self> {
         let model = tokenizer
             .get("model")
             .ok_or_else(|| unsound("no model in it; fetch the file again"))?;
-        let kind = model
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or("unstated");
+        let kind = model_kind(model);
         if kind != "WordPiece" {
             return Err(unsound(format!(
                 "a tokenizer of type {kind} cannot be distilled; supported: WordPiece"

@@ -7,16 +7,16 @@ mod rows;
 mod tokenizer;
 mod trie;
 
-use std::path::Path;
-
 use flashvec::image::{
-    CRC_OFFSET, FORMAT_VERSION, MAGIC, MAX_DIMS, PRELUDE_LEN, Section, SectionKind, crc32,
+    CRC_OFFSET, FORMAT_VERSION, MAGIC, MAX_ADDED_TOKENS_LEN, MAX_DIMS, PRELUDE_LEN, Section,
+    SectionKind, Sections, crc32,
 };
 use flashvec::{Codec, Header, Pooling, Provenance, WordPiece};
 
-pub use read::{parts, read_image};
-pub use rows::UNLIMITED_TOKENS;
+pub use read::{LONGEST_TOKEN, parts, read_image};
+pub use rows::MAX_INTEGER_TOKENS;
 pub use tokenizer::WordPieceTokenizer;
+pub(crate) use tokenizer::model_kind;
 pub use trie::Trie;
 
 use crate::error::{Error, Result};
@@ -74,12 +74,23 @@ pub fn write_image(model: &StaticModel, options: &ImageOptions) -> Result<Vec<u8
         added_tokens.push(text.len() as u8);
         added_tokens.extend(text);
     }
+    if added_tokens.len() > MAX_ADDED_TOKENS_LEN {
+        return Err(Error::Tokenizer {
+            what: format!(
+                "its {} added tokens take {} bytes; an image holds {MAX_ADDED_TOKENS_LEN}",
+                tokenizer.added_tokens.len(),
+                added_tokens.len()
+            ),
+        });
+    }
+    let most = match options.codec {
+        Codec::Int8 => MAX_INTEGER_TOKENS,
+        _ => u32::MAX,
+    };
     let max_tokens = model
         .max_length
-        .map_or(UNLIMITED_TOKENS, |n| {
-            u32::try_from(n).unwrap_or(UNLIMITED_TOKENS)
-        })
-        .clamp(1, UNLIMITED_TOKENS);
+        .map_or(most, |n| u32::try_from(n).unwrap_or(most))
+        .clamp(1, most);
     let rows = rows::quantise(model, &trie.order, options.codec, max_tokens)?;
 
     let parts = [
@@ -88,6 +99,10 @@ pub fn write_image(model: &StaticModel, options: &ImageOptions) -> Result<Vec<u8
         (SectionKind::AddedTokens, added_tokens),
         (SectionKind::Rows, rows.bytes),
     ];
+    let sections = parts.each_ref().map(|(kind, bytes)| Section {
+        kind: *kind,
+        len: bytes.len() as u32,
+    });
     let stages = tokenizer.stages.to_string();
     let header = Header {
         dims,
@@ -112,13 +127,9 @@ pub fn write_image(model: &StaticModel, options: &ImageOptions) -> Result<Vec<u8
             tool: &options.tool,
             stages: &stages,
         },
-        sections: parts
-            .iter()
-            .map(|(kind, bytes)| Section {
-                kind: *kind,
-                len: bytes.len() as u32,
-            })
-            .collect(),
+        sections: Sections::new(&sections).ok_or_else(|| Error::Model {
+            what: format!("{} sections are too many for an image", sections.len()),
+        })?,
     };
     let image = assemble(&header, &parts)?;
     flashvec::Model::from_bytes(&image).map_err(|source| Error::Image {
@@ -168,34 +179,4 @@ fn max_chars(model: &StaticModel, tokens: &[String]) -> u32 {
         (lengths[middle - 1] + lengths[middle]) / 2
     };
     u32::try_from(max_length.saturating_mul(median)).unwrap_or(u32::MAX)
-}
-
-/// Writes a file whole or not at all: under a temporary name beside it, then renamed.
-///
-/// # Errors
-///
-/// [`Error::Io`]; a file that was there stays as it was.
-pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".flashvec-")
-        .tempfile_in(folder)
-        .map_err(Error::io(path))?;
-    std::io::Write::write_all(&mut file, bytes).map_err(Error::io(path))?;
-    file.as_file().sync_all().map_err(Error::io(path))?;
-    // Temporary files are private; what they become is not.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let permissions = std::fs::Permissions::from_mode(0o644);
-        file.as_file()
-            .set_permissions(permissions)
-            .map_err(Error::io(path))?;
-    }
-    file.persist(path)
-        .map(drop)
-        .map_err(|error| Error::io(path)(error.error))
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::{Provenance, Rows, StaticModel};
 
 /// Longest token that is spelled, in bytes: far above any vocabulary's.
-const LONGEST_TOKEN: usize = 4096;
+pub const LONGEST_TOKEN: usize = 4096;
 
 /// Turns an image back into a model, in the image's own token order: rows as they are for `f16`
 /// and `f32`, as the values they stand for in `f32` for integer codecs.
@@ -46,9 +46,11 @@ pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
         tokens.push(token.to_owned());
     }
     let stages: Value =
-        serde_json::from_str(header.provenance.stages).map_err(|source| Error::Json {
-            path: path.to_owned(),
-            source,
+        serde_json::from_str(header.provenance.stages).map_err(|_| Error::Model {
+            what: format!(
+                "{}: the image does not say what its character map was made from, so it cannot become a folder",
+                path.display()
+            ),
         })?;
     let added_tokens: Vec<Value> = added_ids(added)
         .filter_map(|id| Some((id, tokens.get(id as usize)?)))

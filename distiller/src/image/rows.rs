@@ -6,8 +6,9 @@ use half::f16;
 use crate::error::{Error, Result};
 use crate::model::{Rows, StaticModel};
 
-/// Tokens of a text that count where the model sets no limit of its own.
-pub const UNLIMITED_TOKENS: u32 = 8192;
+/// Most tokens of a text that count with integer rows: the more may be added up, the coarser the
+/// scales that no sum of 32 bits overflows with.
+pub const MAX_INTEGER_TOKENS: u32 = 8192;
 
 /// Rows as a section.
 #[derive(Clone, Debug)]

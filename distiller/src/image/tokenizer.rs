@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
@@ -50,15 +50,7 @@ impl WordPieceTokenizer {
     ///
     /// [`Error::UnsupportedTokenizer`] names the first stage that it cannot.
     pub fn check_stages(json: &Value) -> Result<()> {
-        let model = &json["model"];
-        // Files from before the field existed name no type; only WordPiece has the prefix.
-        let kind = model["type"].as_str().unwrap_or({
-            if model.get("continuing_subword_prefix").is_some() {
-                "WordPiece"
-            } else {
-                "none"
-            }
-        });
+        let kind = model_kind(&json["model"]);
         if kind != "WordPiece" {
             return Err(unsupported("model", kind, "WordPiece"));
         }
@@ -103,6 +95,16 @@ impl WordPieceTokenizer {
             }
         }
         let added_tokens = added_tokens(json, vocabulary)?;
+        for &(id, content) in &added_tokens {
+            match ids.insert(id, content) {
+                Some(other) if other != content => {
+                    return Err(invalid(format!(
+                        "tokens {other:?} and {content:?} have the same id {id}"
+                    )));
+                }
+                _ => {}
+            }
+        }
         let tokens = (0..ids.len() as u32)
             .map(|id| match ids.get(&id) {
                 Some(&"") => Err(invalid(format!("the token with id {id} is empty"))),
@@ -140,7 +142,7 @@ impl WordPieceTokenizer {
                 .unwrap_or("##")
                 .to_owned(),
             max_input_chars_per_word,
-            added_tokens,
+            added_tokens: added_tokens.into_iter().map(|(id, _)| id).collect(),
             stages: serde_json::json!({
                 "normalizer": json["normalizer"],
                 "pre_tokenizer": json["pre_tokenizer"],
@@ -149,14 +151,30 @@ impl WordPieceTokenizer {
     }
 }
 
-fn added_tokens(json: &Value, vocabulary: &serde_json::Map<String, Value>) -> Result<Vec<u32>> {
-    let mut ids = Vec::new();
+/// Ids and texts of the added tokens.
+fn added_tokens<'a>(
+    json: &'a Value,
+    vocabulary: &Map<String, Value>,
+) -> Result<Vec<(u32, &'a str)>> {
+    let mut tokens = Vec::new();
     for added in json["added_tokens"].as_array().into_iter().flatten() {
         let content = added["content"].as_str().unwrap_or_default();
-        let id = vocabulary
-            .get(content)
-            .and_then(Value::as_u64)
-            .ok_or_else(|| invalid(format!("added token {content:?} is not in `model.vocab`")))?;
+        let own = if vocabulary.contains_key(content) {
+            &vocabulary[content]
+        } else if splits_punctuation(&json["pre_tokenizer"]) && has_punctuation(content) {
+            // No word is ever spelled like this, so it can stand in the trie beside the vocabulary.
+            &added["id"]
+        } else {
+            return Err(unsupported(
+                "added_tokens",
+                &format!("{content:?}, which is not in `model.vocab`"),
+                "added tokens that are in `model.vocab`, or that no word can spell",
+            ));
+        };
+        let id = own
+            .as_u64()
+            .and_then(|id| u32::try_from(id).ok())
+            .ok_or_else(|| invalid(format!("the id of added token {content:?} is not a number")))?;
         if content.len() > usize::from(u8::MAX) {
             return Err(invalid(format!(
                 "added token {content:?} is longer than 255 bytes"
@@ -172,9 +190,23 @@ fn added_tokens(json: &Value, vocabulary: &serde_json::Map<String, Value>) -> Re
                 ));
             }
         }
-        ids.push(id as u32);
+        tokens.push((id, content));
     }
-    Ok(ids)
+    Ok(tokens)
+}
+
+fn splits_punctuation(stage: &Value) -> bool {
+    matches!(
+        stage["type"].as_str(),
+        Some("BertPreTokenizer" | "Punctuation")
+    ) || stage["pretokenizers"]
+        .as_array()
+        .is_some_and(|members| members.iter().any(splits_punctuation))
+}
+
+/// Whether a text has more to it than one punctuation mark.
+fn has_punctuation(text: &str) -> bool {
+    text.len() > 1 && text.contains(|c: char| c.is_ascii_punctuation())
 }
 
 /// Refuses a stage, or a member of a sequence, whose type is not in `supported`.
@@ -187,6 +219,17 @@ fn check_stage(part: &str, stage: &Value, members: &str, supported: &[&str]) -> 
         check_stage(part, member, members, supported)?;
     }
     Ok(())
+}
+
+/// The type of a tokenizer's model. Files from before the field existed name none: only WordPiece
+/// limits words, only BPE has merges.
+pub(crate) fn model_kind(model: &Value) -> &str {
+    match model["type"].as_str() {
+        Some(kind) => kind,
+        None if model.get("max_input_chars_per_word").is_some() => "WordPiece",
+        None if model.get("merges").is_some() => "BPE",
+        None => "none",
+    }
 }
 
 fn unsupported(part: &str, found: &str, supported: &str) -> Error {
@@ -247,6 +290,19 @@ mod tests {
         let mut json = wordpiece();
         json["added_tokens"][0]["single_word"] = true.into();
         assert!(message(&json).contains("single_word"));
+    }
+
+    #[test]
+    fn added_tokens_beyond_the_vocabulary_are_taken_if_no_word_spells_them() {
+        let mut json = wordpiece();
+        let added = json["added_tokens"].as_array_mut().unwrap();
+        added.push(json!({"id": 3, "content": "[X]", "single_word": false, "normalized": false}));
+        let tokenizer = WordPieceTokenizer::from_json(&json).unwrap();
+        assert_eq!(tokenizer.tokens, ["[UNK]", "a", "##b", "[X]"]);
+        assert_eq!(tokenizer.added_tokens, [0, 3]);
+
+        json["added_tokens"][1]["content"] = "word".into();
+        assert!(message(&json).contains("word"));
     }
 
     #[test]

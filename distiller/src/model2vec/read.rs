@@ -7,6 +7,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
 use crate::files::read_json;
+use crate::model::DEFAULT_MAX_LENGTH;
 use crate::source::{fetch_from_hub, front_matter};
 use crate::tensors::{TensorFile, values};
 use crate::{Error, Provenance, Result, Rows, StaticModel};
@@ -41,9 +42,6 @@ const LAYOUTS: [Layout; 3] = [
     },
 ];
 
-/// Most tokens that count where `config.json` does not say: Python's default.
-const MAX_LENGTH: usize = 512;
-
 /// Reads the Model2Vec model `name`: a folder, or `org/name` on the Hugging Face hub. A path that exists wins.
 ///
 /// # Errors
@@ -54,14 +52,30 @@ pub fn read(name: &str) -> Result<StaticModel> {
     let folder = if Path::new(name).exists() {
         PathBuf::from(name)
     } else {
-        let layout = &LAYOUTS[0];
-        fetch_from_hub(
-            name,
-            &[layout.config, layout.tokenizer, layout.tensors],
-            &["README.md"],
-        )?
+        fetch(name)?
     };
     read_folder(&folder, name)
+}
+
+/// Fetches the files of the first layout that the hub has all of.
+fn fetch(name: &str) -> Result<PathBuf> {
+    let [first, others @ ..] = &LAYOUTS;
+    let of = |layout: &Layout| {
+        let files = [layout.config, layout.tokenizer, layout.tensors];
+        fetch_from_hub(name, &files, &["README.md"])
+    };
+    let refused = match of(first) {
+        Err(error @ Error::Absent { .. }) => error,
+        result => return result,
+    };
+    for layout in others {
+        match of(layout) {
+            Err(Error::Absent { .. }) => {}
+            result => return result,
+        }
+    }
+    // Of a repository in none of the layouts, or of none at all, the first layout's file says most.
+    Err(refused)
 }
 
 fn read_folder(folder: &Path, name: &str) -> Result<StaticModel> {
@@ -120,7 +134,7 @@ fn read_folder(folder: &Path, name: &str) -> Result<StaticModel> {
                 .ok_or_else(|| setting("normalize is neither true nor false"))?,
         },
         max_length: match config.get("max_length") {
-            None => Some(MAX_LENGTH),
+            None => Some(DEFAULT_MAX_LENGTH),
             Some(Value::Null) => None,
             Some(value) => {
                 let length = value

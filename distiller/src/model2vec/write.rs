@@ -67,6 +67,8 @@ pub fn check_target(folder: &Path) -> Result<()> {
             what,
         })
     };
+    // Made and removed again: the surest way to know that a folder can be made there.
+    temporary_beside(folder)?;
     if !folder.exists() && !folder.is_symlink() {
         return Ok(());
     }

@@ -1,7 +1,8 @@
 //! Folders on the Hugging Face hub.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use hf_hub::Cache;
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 
 use crate::{Error, Result};
@@ -32,16 +33,27 @@ pub(crate) fn fetch(name: &str, required: &[&str], optional: &[&str]) -> Result<
         .build()
         .map_err(|e| failed(name, &e))?;
     let repository = api.model(name.to_owned());
+    // With everything needed on this machine, no network is no reason to fail.
+    let cache = Cache::from_env().model(name.to_owned());
+    let cached = required.iter().all(|file| cache.get(file).is_some());
     let mut folder = None;
     for file in required {
-        let path = repository
-            .get(file)
-            .map_err(|e| failed(&format!("{name}/{file}"), &e))?;
-        folder = path.parent().map(ToOwned::to_owned);
+        let path = repository.get(file).map_err(|error| {
+            let name = format!("{name}/{file}");
+            if is_absent(&error) {
+                Error::Absent { name }
+            } else {
+                failed(&name, &error)
+            }
+        })?;
+        let depth = Path::new(file).components().count();
+        folder = path.ancestors().nth(depth).map(ToOwned::to_owned);
     }
     for file in optional {
         match repository.get(file) {
-            Err(e) if !is_absent(&e) => return Err(failed(&format!("{name}/{file}"), &e)),
+            Err(e) if !is_absent(&e) && !cached => {
+                return Err(failed(&format!("{name}/{file}"), &e));
+            }
             _ => {}
         }
     }

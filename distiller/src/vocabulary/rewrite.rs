@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// The longest text that counts, in tokens: Model2Vec's default, which it also writes into the tokenizer.
-const MAX_LENGTH: usize = 512;
+use crate::model::DEFAULT_MAX_LENGTH;
 
 /// `tokenizer` with exactly `tokens` as its vocabulary, numbered in order, written as Model2Vec writes
 /// it: no post-processor, only the unknown and padding tokens added, padding that never pads.
@@ -71,7 +70,7 @@ pub(super) fn rewrite(
     let part = |name: &str| tokenizer.get(name).cloned().unwrap_or(Value::Null);
     json!({
         "version": "1.0",
-        "truncation": {"direction": "Right", "max_length": MAX_LENGTH, "strategy": "LongestFirst", "stride": 0},
+        "truncation": {"direction": "Right", "max_length": DEFAULT_MAX_LENGTH, "strategy": "LongestFirst", "stride": 0},
         "padding": padding,
         "added_tokens": added.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(),
         "normalizer": part("normalizer"),

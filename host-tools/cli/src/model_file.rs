@@ -1,6 +1,7 @@
 //! Opening a MODEL argument.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -39,10 +40,16 @@ impl ModelFile {
             let model = model2vec::read(&path.to_string_lossy())?;
             Bytes::Made(write_image(&model, &image_options(codec_of(&model)))?)
         } else {
-            let file = File::open(path).map_err(Error::io(path))?;
+            let file = File::open(path).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => Error::Arguments(format!(
+                    "{}: no such image or folder; `flashvec convert org/name -o x.fvec` fetches one from the hub",
+                    path.display()
+                )),
+                _ => Error::io(path)(error),
+            })?;
             // SAFETY: mapping is unsafe because another process could change the file underneath.
-            // The model re-checks every read, so even then nothing worse than wrong numbers comes
-            // of it.
+            // Changed bytes give wrong numbers at worst, since every read is checked; a file cut
+            // short ends this process.
             let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
             Bytes::Mapped(map)
         };

@@ -1,10 +1,9 @@
 //! Writing results: to standard output, or to a file that is there whole or not at all.
 
-use std::fs::Permissions;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use flashvec_distiller::files::OutputFile;
 
 use crate::error::{Error, Result};
 
@@ -132,25 +131,17 @@ impl Output {
     }
 }
 
-/// A file under a temporary name until it is finished.
+/// A file that takes its place when it is finished.
 pub struct FileOutput {
     path: PathBuf,
-    writer: BufWriter<NamedTempFile>,
+    writer: BufWriter<OutputFile>,
 }
 
 impl FileOutput {
     fn create(path: &Path) -> Result<Self> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new()
-            .prefix(".flashvec-")
-            .tempfile_in(folder)
-            .map_err(Error::io(path))?;
         Ok(Self {
             path: path.to_owned(),
-            writer: BufWriter::new(file),
+            writer: BufWriter::new(OutputFile::create(path)?),
         })
     }
 
@@ -170,18 +161,7 @@ impl FileOutput {
         let file = self
             .writer
             .into_inner()
-            .map_err(|error| Error::io(&path)(error.into_error()))?;
-        // Temporary files are private; what they become is not.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let permissions = Permissions::from_mode(0o644);
-            file.as_file()
-                .set_permissions(permissions)
-                .map_err(Error::io(&path))?;
-        }
-        file.persist(&path)
-            .map(drop)
-            .map_err(|error| Error::io(&path)(error.error))
+            .map_err(|error| Error::io(path)(error.into_error()))?;
+        Ok(file.finish()?)
     }
 }

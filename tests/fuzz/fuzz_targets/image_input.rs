@@ -47,6 +47,10 @@ fn exercise(model: &Model<'_>, text: &[u8]) {
     model
         .encode_i8(&text, &mut scratch, &mut direction)
         .expect("both slices are long enough");
+    let mut vector = vec![0.0; model.dims()];
+    model
+        .vector(u32::MAX, &mut vector)
+        .expect("the slice is long enough");
     let mut ids = Vec::new();
     model
         .tokenize(&text, &mut scratch, |id| ids.push(id))

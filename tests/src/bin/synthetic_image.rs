@@ -15,6 +15,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .ok_or("no such codec")?;
     let tokenizer = serde_json::from_str(synthetic::BERT_BASE_UNCASED)?;
     let model = synthetic::model(tokenizer, dims.parse()?);
-    flashvec_distiller::image::write_file(out.as_ref(), &synthetic::image(&model, codec)?)?;
+    flashvec_distiller::files::write_file(out.as_ref(), &synthetic::image(&model, codec)?)?;
     Ok(())
 }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use flashvec_distiller::image::read_image;
-use flashvec_distiller::{Rows, model2vec};
+use flashvec_distiller::model2vec;
 
 use super::distill::{CodecName, Target};
 use crate::error::{Error, Result};
+use crate::model_file::codec_of;
 
 /// Convert a Model2Vec folder to an image, or an image to a Model2Vec folder
 #[derive(clap::Args)]
@@ -37,10 +38,8 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         model2vec::read(&args.input)?
     };
-    let codec = args.codec.unwrap_or(match model.rows {
-        Rows::F32(_) => CodecName::F32,
-        Rows::F16(_) => CodecName::F16,
-        Rows::I8(_) => CodecName::Int8,
-    });
-    target.write(&model, Some(codec))
+    let codec = args
+        .codec
+        .map_or_else(|| codec_of(&model), CodecName::codec);
+    target.write(&model, codec)
 }

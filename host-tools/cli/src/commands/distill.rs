@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use flashvec::Codec;
-use flashvec_distiller::image::{WordPieceTokenizer, write_file, write_image};
+use flashvec_distiller::files::{OutputFile, write_file};
+use flashvec_distiller::image::{WordPieceTokenizer, write_image};
 use flashvec_distiller::model2vec::{self, RowType};
 use flashvec_distiller::pca::Dims;
-use flashvec_distiller::vocabulary::{VocabularyFilter, read_word_list};
+use flashvec_distiller::vocabulary::{Vocabulary, VocabularyFilter, read_word_list};
 use flashvec_distiller::{
     Bar, CandleTeacher, DistillOptions, Pooling, StaticModel, TeacherSource, distill,
 };
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model_file::image_options;
 
 /// Distil a sentence-transformer into an image or a Model2Vec folder
@@ -80,14 +81,6 @@ impl CodecName {
             Self::Int8 => Codec::Int8,
         }
     }
-
-    pub fn row_type(self) -> RowType {
-        match self {
-            Self::F32 => RowType::F32,
-            Self::F16 => RowType::F16,
-            Self::Int8 => RowType::I8,
-        }
-    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -141,10 +134,6 @@ pub fn run(args: &Args) -> Result<()> {
     let target = Target::of(&args.output)?;
     let (Backend::Candle, Device::Cpu) = (args.backend, args.device);
     let source = TeacherSource::open(&args.teacher)?;
-    if let Target::Image(_) = target {
-        WordPieceTokenizer::check_stages(&source.tokenizer)?;
-    }
-    let teacher = CandleTeacher::load(&source.folder)?;
     let options = DistillOptions {
         dims: args.dims,
         sif: args.sif.0,
@@ -160,8 +149,16 @@ pub fn run(args: &Args) -> Result<()> {
             ..VocabularyFilter::default()
         },
     };
+    // What cannot become an image is refused now, not after the long part.
+    if let Target::Image(_) = target {
+        let pad_token = source.pad_token.as_deref();
+        let vocabulary = Vocabulary::select(&source.tokenizer, pad_token, &options.vocabulary)?;
+        WordPieceTokenizer::from_json(&vocabulary.tokenizer)?;
+    }
+    let teacher = CandleTeacher::load(&source.folder)?;
     let model = distill(&teacher, &source, &options, &Bar::default())?;
-    target.write(&model, args.codec)
+    let codec = args.codec.map_or(target.default_codec(), CodecName::codec);
+    target.write(&model, codec)
 }
 
 /// Where a model goes.
@@ -179,10 +176,7 @@ impl<'a> Target<'a> {
             .is_some_and(|ext| ext.eq_ignore_ascii_case("fvec"))
             && !path.is_dir()
         {
-            let folder = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty());
-            tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map_err(Error::io(path))?;
+            drop(OutputFile::create(path)?);
             Ok(Self::Image(path))
         } else {
             model2vec::check_target(path)?;
@@ -190,20 +184,26 @@ impl<'a> Target<'a> {
         }
     }
 
-    pub fn write(&self, model: &StaticModel, codec: Option<CodecName>) -> Result<()> {
+    /// How rows are stored where nobody says.
+    fn default_codec(&self) -> Codec {
+        match self {
+            Self::Image(_) => Codec::Int8,
+            Self::Folder(_) => Codec::F16,
+        }
+    }
+
+    pub fn write(&self, model: &StaticModel, codec: Codec) -> Result<()> {
         let (path, bytes) = match self {
             Self::Image(path) => {
-                let codec = codec.map_or(Codec::Int8, CodecName::codec);
                 let image = write_image(model, &image_options(codec))?;
                 write_file(path, &image)?;
-                (path, Some(image.len()))
+                (path, format!(", {} bytes", image.len()))
             }
             Self::Folder(path) => {
-                model2vec::write(model, path, codec.map_or(RowType::F16, CodecName::row_type))?;
-                (path, None)
+                model2vec::write(model, path, row_type(codec))?;
+                (path, String::new())
             }
         };
-        let bytes = bytes.map(|n| format!(", {n} bytes")).unwrap_or_default();
         eprintln!(
             "{}: {} tokens, {} dimensions{bytes}",
             path.display(),
@@ -211,5 +211,14 @@ impl<'a> Target<'a> {
             model.dims
         );
         Ok(())
+    }
+}
+
+/// The type of a Model2Vec folder's rows that comes next to a codec.
+fn row_type(codec: Codec) -> RowType {
+    match codec {
+        Codec::F32 => RowType::F32,
+        Codec::Int8 => RowType::I8,
+        _ => RowType::F16,
     }
 }

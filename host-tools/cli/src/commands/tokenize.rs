@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
+use flashvec_distiller::image::LONGEST_TOKEN;
+
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
 use crate::output::Output;
 use crate::texts::{TextArgs, Texts};
-
-/// Longest token that is spelled, in bytes: far above any vocabulary's.
-const LONGEST_TOKEN: usize = 4096;
 
 /// Split texts into tokens: one text a line in, a JSON array of token strings a line out
 #[derive(clap::Args)]

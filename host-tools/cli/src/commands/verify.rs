@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use flashvec_distiller::image::LONGEST_TOKEN;
 use serde_json::json;
 
 use crate::error::{Error, Result};
@@ -32,7 +33,7 @@ pub fn run(args: &Args) -> Result<()> {
     let file = ModelFile::open(&args.image)?;
     let model = file.model()?;
     // Beyond what a device proves: every id has a spelling of its own.
-    let mut buffer = vec![0; 4096];
+    let mut buffer = vec![0; LONGEST_TOKEN];
     let mut spellings = HashSet::new();
     for id in 0..model.token_count() as u32 {
         let spelled = model.token(id, &mut buffer).map(str::to_owned);
