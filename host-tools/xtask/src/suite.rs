@@ -50,6 +50,7 @@ pub fn run(accept: bool) -> Result<()> {
     steps.step("clippy, workspace", clippy_workspace)?;
     steps.step("clippy, core's features", clippy_core)?;
     steps.step("clippy, firmware", || clippy_firmware(&toolchain))?;
+    steps.step("rustdoc", rustdoc)?;
     steps.step("cargo test", || {
         say(
             "cargo test --release --workspace",
@@ -119,6 +120,16 @@ fn clippy_core() -> Result<()> {
         shell::run(clippy.args(["--", "-D", "warnings"]))?;
     }
     Ok(())
+}
+
+fn rustdoc() -> Result<()> {
+    say(
+        "cargo doc --no-deps --workspace",
+        "a link in the documentation that leads nowhere is an error",
+    );
+    let mut doc = shell::cargo();
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    shell::run(doc.args(["doc", "--quiet", "--no-deps", "--workspace"]))
 }
 
 fn clippy_firmware(toolchain: &Toolchain) -> Result<()> {
