@@ -139,6 +139,19 @@ fn texts_are_cut_as_model2vec_cuts_them() {
 }
 
 #[test]
+fn without_a_limit_the_whole_text_counts() {
+    let mut source = model(tiny_tokenizer(), 16);
+    source.max_length = None;
+    let image = image(&source, Codec::F32).unwrap();
+    let model = Model::from_bytes(&image).unwrap();
+    let halves = "a ".repeat(9000) + &"b ".repeat(9000);
+    let expected = encode(&model, "a b");
+    for (ours, expected) in encode(&model, &halves).iter().zip(&expected) {
+        assert!((ours - expected).abs() < 1e-4, "{ours} {expected}");
+    }
+}
+
+#[test]
 fn long_words_are_one_unknown_token() {
     let image = tiny_image(Codec::F32).unwrap();
     let model = Model::from_bytes(&image).unwrap();
