@@ -23,6 +23,15 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    #[error("encoding: {0}")]
+    Encode(#[from] flashvec::Error),
+
+    #[error("{}: fitting a classifier: {source}; give a smaller --classify-c", train.display())]
+    Fit {
+        train: PathBuf,
+        source: argmin::core::Error,
+    },
+
     #[error("standard output: {0}")]
     Write(#[source] std::io::Error),
 

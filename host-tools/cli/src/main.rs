@@ -2,6 +2,7 @@
 
 mod commands;
 mod error;
+mod evaluation;
 mod model_file;
 mod output;
 mod report;

@@ -52,6 +52,24 @@ impl Sandbox {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    fn json(&self, args: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&self.stdout(args, "")).unwrap()
+    }
+
+    /// A folder for `eval --retrieval`, with these judgements.
+    fn write_retrieval(&self, name: &str, qrels: &str) {
+        fs::create_dir_all(self.path(name)).unwrap();
+        self.write(
+            &format!("{name}/corpus.tsv"),
+            "doc_id\ttitle\ttext\nd1\tdogs\tthe dog ran home\nd2\tlamps\tturn on the light\n",
+        );
+        self.write(
+            &format!("{name}/queries.tsv"),
+            "query_id\ttext\nq1\tlamps turn on the light\nq2\tnobody answers this\n",
+        );
+        self.write(&format!("{name}/qrels.tsv"), qrels);
+    }
+
     /// The one line that a failing command prints.
     fn failure(&self, args: &[&str], stdin: &str) -> String {
         let output = self.run(args, stdin);
@@ -177,6 +195,161 @@ fn eval_prints_spearman() {
         sandbox
             .failure(&["eval", "model.fvec", "--sts", "bad.tsv"], "")
             .contains("2 columns")
+    );
+}
+
+/// Two labels that any model can tell apart.
+const TRAIN: &str = "label\ttext\nmusic\tplay a song\nlight\tturn on the light\n\
+                     music\tplay some music\nlight\tswitch off the lamp\n";
+
+#[test]
+fn eval_classifies() {
+    let sandbox = Sandbox::new();
+    sandbox.write("train.tsv", TRAIN);
+    // Columns are found by their names; line ends may be those of Windows.
+    sandbox.write(
+        "test.tsv",
+        "text\tid\tlabel\r\nplay a song\t1\tmusic\r\nthe light\t2\tlight\r\n",
+    );
+    let eval = ["eval", "model.fvec", "--classify", "train.tsv", "test.tsv"];
+    let report = sandbox.json(&[&eval[..], &["--json"]].concat());
+    let score = &report["classify"][0];
+    assert_eq!(score["texts"], 2);
+    assert_eq!(score["labels"], 2);
+    assert_eq!(score["accuracy"], 100.0);
+    assert_eq!(score["macro_f1"], 100.0);
+    assert!(sandbox.stdout(&eval, "").contains("100.00"));
+
+    // Without a header line, and with a label that nobody could know.
+    sandbox.write("test.tsv", "music\tplay a song\nweather\tis it raining\n");
+    let output = sandbox.run(&[&eval[..], &["--json"]].concat(), "");
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("weather")
+    );
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["classify"][0]["accuracy"], 50.0);
+
+    for (test, expected) in [
+        (
+            "label\ttext\nmusic\tplay\nmusic\tplay\tnow\n",
+            "line 3: 3 columns",
+        ),
+        ("label\tsentence\nmusic\tplay\n", "\"text\""),
+        ("label\ttext\n\tplay\n", "line 2"),
+        ("label\ttext\n", "no texts"),
+        ("", "empty"),
+    ] {
+        sandbox.write("test.tsv", test);
+        let message = sandbox.failure(&eval, "");
+        assert!(
+            message.contains("test.tsv") && message.contains(expected),
+            "{message}"
+        );
+    }
+    sandbox.write("train.tsv", "label\ttext\nmusic\tplay a song\n");
+    sandbox.write("test.tsv", TRAIN);
+    assert!(sandbox.failure(&eval, "").contains("two labels"));
+}
+
+#[test]
+fn eval_retrieves() {
+    let sandbox = Sandbox::new();
+    let header = "query_id\tdoc_id\tgrade\n";
+    sandbox.write_retrieval("lamps", &format!("{header}q1\td2\t1\nq2\td1\t0\n"));
+    let report = sandbox.json(&["eval", "model.fvec", "--retrieval", "lamps", "--json"]);
+    let score = &report["retrieval"][0];
+    assert_eq!(score["documents"], 2);
+    assert_eq!(score["queries"], 1);
+    assert_eq!(score["ndcg_at_10"], 100.0);
+
+    for (rows, expected) in [
+        (
+            "q1\td2\t1\nq1\td9\t1\n",
+            "line 3: corpus.tsv has no document \"d9\"",
+        ),
+        ("q7\td2\t1\n", "queries.tsv has no query \"q7\""),
+        ("q1\td2\tgood\n", "\"good\" is not a number"),
+        ("q1\td2\t1\nq1\td2\t2\n", "line 3"),
+        ("q1\td2\t-1\n", "grade above 0"),
+    ] {
+        sandbox.write_retrieval("lamps", &format!("{header}{rows}"));
+        let message = sandbox.failure(&["eval", "model.fvec", "--retrieval", "lamps"], "");
+        assert!(
+            message.contains("qrels.tsv") && message.contains(expected),
+            "{message}"
+        );
+    }
+    sandbox.write("lamps/corpus.tsv", "doc_id\ttext\nd1\tdogs\nd1\tlamps\n");
+    let message = sandbox.failure(&["eval", "model.fvec", "--retrieval", "lamps"], "");
+    assert!(
+        message.contains("line 3") && message.contains("line 2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn eval_compares_models_in_one_table() {
+    let sandbox = Sandbox::new();
+    fs::copy(sandbox.path("model.fvec"), sandbox.path("other.fvec")).unwrap();
+    let pairs =
+        "3.0\tturn on the light\tturn off the light\n1.0\tturn on the light\tthe dog ran home\n";
+    let sts = "score\tsentence1\tsentence2\n".to_owned() + &pairs.repeat(10);
+    sandbox.write("sts.tsv", sts + "5.0\tturn\tturn\n");
+    sandbox.write("train.tsv", TRAIN);
+    sandbox.write_retrieval("lamps", "query_id\tdoc_id\tgrade\nq1\td2\t1\n");
+    let sets = [
+        "--sts",
+        "sts.tsv",
+        "--by-length",
+        "--classify",
+        "train.tsv",
+        "train.tsv",
+        "--classify",
+        "train.tsv",
+        "train.tsv",
+        "--retrieval",
+        "lamps",
+    ];
+    let both = [&["eval", "model.fvec", "other.fvec"], &sets[..]].concat();
+    let report = sandbox.json(&[&both[..], &["--json"]].concat());
+    let one = sandbox.json(&[&["eval", "model.fvec"], &sets[..], &["--json"]].concat());
+    assert_eq!(report["models"][0], one);
+    assert_eq!(report["models"][1]["model"], "other.fvec");
+    assert_eq!(report["models"][1]["sts"], one["sts"]);
+    assert_eq!(
+        one["bytes"],
+        fs::metadata(sandbox.path("model.fvec")).unwrap().len()
+    );
+    assert_eq!(one["classify"].as_array().unwrap().len(), 2);
+    let lengths = one["sts"][0]["by_length"].as_array().unwrap();
+    let counts: Vec<u64> = lengths
+        .iter()
+        .map(|length| length["pairs"].as_u64().unwrap())
+        .collect();
+    assert_eq!(counts, [1, 20, 0, 0]);
+    assert_eq!(lengths[0]["spearman"], serde_json::Value::Null);
+    assert!(lengths[1]["spearman"].is_f64());
+
+    let table = sandbox.stdout(&both, "");
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 4, "{table}");
+    assert!(
+        lines[0].contains("sts.tsv") && lines[0].contains("lamps"),
+        "{table}"
+    );
+    assert!(
+        lines[1].contains("macro-F1") && lines[1].contains("nDCG@10"),
+        "{table}"
+    );
+    assert!(lines[2].starts_with("model.fvec") && lines[3].starts_with("other.fvec"));
+    assert!(lines[2].contains("- (1)"), "{table}");
+
+    let message = sandbox.failure(&["eval", "model.fvec"], "");
+    assert!(
+        message.contains("--sts") && message.contains("--retrieval"),
+        "{message}"
     );
 }
 
