@@ -19,6 +19,8 @@ pub enum Part {
     AddedTokens,
     /// The rows.
     Rows,
+    /// The codebooks of a product quantiser.
+    Codebooks,
 }
 
 impl Part {
@@ -30,6 +32,7 @@ impl Part {
             Self::CharMap => "character map",
             Self::AddedTokens => "added tokens",
             Self::Rows => "rows",
+            Self::Codebooks => "codebooks",
         }
     }
 }

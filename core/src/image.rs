@@ -1,5 +1,7 @@
 //! The image: prelude, header, section table. `FORMAT.md` is the specification.
 
+use core::fmt;
+
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,12 @@ pub enum Codec {
     F16,
     /// A 16-bit integer scale, then 8-bit integers; summed in integers.
     Int8,
+    /// An 8-bit scale, then 4-bit odd integers -15 to 15; summed in integers.
+    Int4,
+    /// An 8-bit scale, then 2-bit odd integers -3 to 3; summed in integers.
+    Int2,
+    /// An 8-bit scale, then codes of a product quantiser; summed in integers.
+    Pq(ProductQuantizer),
 }
 
 impl Codec {
@@ -49,16 +57,71 @@ impl Codec {
             Self::F32 => 4 * dims,
             Self::F16 => 2 * dims,
             Self::Int8 => 2 + dims,
+            Self::Int4 => 1 + dims.div_ceil(2),
+            Self::Int2 => 1 + dims.div_ceil(4),
+            Self::Pq(pq) => 1 + (pq.sub_vectors(dims) * pq.code_bits as usize).div_ceil(8),
+        }
+    }
+}
+
+/// Names as on the command line: `f32`, `f16`, `int8`, `int4`, `int2`, `pq4x8` (4-bit codes for
+/// sub-vectors of 8 dimensions), `pq8x16s` (the same codebook for all sub-vectors).
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::F32 => f.write_str("f32"),
+            Self::F16 => f.write_str("f16"),
+            Self::Int8 => f.write_str("int8"),
+            Self::Int4 => f.write_str("int4"),
+            Self::Int2 => f.write_str("int2"),
+            Self::Pq(pq) => {
+                let shared = if pq.shared { "s" } else { "" };
+                write!(f, "pq{}x{}{shared}", pq.code_bits, pq.sub_dims)
+            }
+        }
+    }
+}
+
+/// A product quantiser: a row is cut into sub-vectors, and each is the entry of a codebook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ProductQuantizer {
+    /// Bits of a code, 4 or 8: a codebook has 16 or 256 entries.
+    pub code_bits: u8,
+    /// Dimensions of a sub-vector, 2 to 32; divides those of a row.
+    pub sub_dims: u8,
+    /// Whether all sub-vectors use the same codebook; otherwise each has its own.
+    pub shared: bool,
+}
+
+impl ProductQuantizer {
+    /// Sub-vectors that a row of `dims` values is cut into.
+    pub const fn sub_vectors(self, dims: usize) -> usize {
+        match dims.checked_div(self.sub_dims as usize) {
+            Some(count) => count,
+            None => 0,
         }
     }
 
-    /// The codec's name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Int8 => "int8",
+    /// Bytes of a codebook: its entries one after the other, an `i8` a dimension.
+    pub const fn codebook_len(self) -> usize {
+        (self.sub_dims as usize) << self.code_bits
+    }
+
+    /// Codebooks for rows of `dims` values.
+    pub const fn codebooks(self, dims: usize) -> usize {
+        if self.shared {
+            1
+        } else {
+            self.sub_vectors(dims)
         }
+    }
+
+    /// Whether rows of `dims` values can be stored so.
+    pub const fn fits(self, dims: usize) -> bool {
+        matches!(self.code_bits, 4 | 8)
+            && matches!(self.sub_dims, 2..=32)
+            && dims.is_multiple_of(self.sub_dims as usize)
     }
 }
 
@@ -120,6 +183,8 @@ pub enum SectionKind {
     AddedTokens,
     /// The rows, in trie order.
     Rows,
+    /// The codebooks of a product quantiser.
+    Codebooks,
 }
 
 impl SectionKind {
@@ -130,6 +195,7 @@ impl SectionKind {
             Self::CharMap => "character map",
             Self::AddedTokens => "added tokens",
             Self::Rows => "rows",
+            Self::Codebooks => "codebooks",
         }
     }
 
@@ -139,6 +205,7 @@ impl SectionKind {
             Self::CharMap => Part::CharMap,
             Self::AddedTokens => Part::AddedTokens,
             Self::Rows => Part::Rows,
+            Self::Codebooks => Part::Codebooks,
         }
     }
 }
@@ -268,7 +335,11 @@ impl<'a> Image<'a> {
             && header.tokenizer.unk < header.token_count
             && (1..=MAX_WORD_CHARS).contains(&header.tokenizer.max_input_chars_per_word)
             && header.pooling.unit > 0.0
-            && header.pooling.unit <= MAX_UNIT;
+            && header.pooling.unit <= MAX_UNIT
+            && match header.codec {
+                Codec::Pq(pq) => pq.fits(usize::from(header.dims)),
+                _ => true,
+            };
         if !sound {
             return Err(Error::Damaged(Part::Header));
         }

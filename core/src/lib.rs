@@ -59,7 +59,8 @@ mod vocabulary;
 
 pub use charmap::layout as charmap_layout;
 pub use error::{Error, Part};
-pub use image::{Codec, Header, Pooling, Provenance, WordPiece};
+pub use image::{Codec, Header, Pooling, ProductQuantizer, Provenance, WordPiece};
 pub use model::Model;
+pub use rows::layout as rows_layout;
 pub use similarity::{cosine, cosine_i8};
 pub use vocabulary::layout as vocabulary_layout;

@@ -2,7 +2,7 @@
 
 use crate::charmap::CharMap;
 use crate::error::Error;
-use crate::image::{Header, Image, SectionKind, saturate};
+use crate::image::{Codec, Header, Image, SectionKind, saturate};
 use crate::pool;
 use crate::rows::Rows;
 use crate::tokenize::{AddedTokens, Limits, Tokenizer};
@@ -24,8 +24,9 @@ impl<'a> Model<'a> {
     ///
     /// Prelude, checksum and header come first ([`Image::parse`]). Then each section on its own,
     /// in the order in which they need each other: the trie (its token count must be the
-    /// header's), the character map, the added tokens (their ids must be tokens), the rows (one a
-    /// token, and no sum over [`max_tokens`](crate::Pooling::max_tokens) of them can overflow).
+    /// header's), the character map, the added tokens (their ids must be tokens), the rows and what
+    /// codebooks they need (one row a token, an entry for every code, and no sum over
+    /// [`max_tokens`](crate::Pooling::max_tokens) rows can overflow).
     /// Takes time linear in the image.
     ///
     /// # Errors
@@ -42,7 +43,11 @@ impl<'a> Model<'a> {
         let char_map = CharMap::new(image.section(SectionKind::CharMap)?)?;
         let added_tokens =
             AddedTokens::new(image.section(SectionKind::AddedTokens)?, header.token_count)?;
-        let rows = Rows::new(image.section(SectionKind::Rows)?, header)?;
+        let codebooks = match header.codec {
+            Codec::Pq(_) => image.section(SectionKind::Codebooks)?,
+            _ => &[],
+        };
+        let rows = Rows::new(image.section(SectionKind::Rows)?, codebooks, header)?;
         let tokenizer = Tokenizer {
             vocabulary,
             char_map,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use flashvec::Codec;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Every message says what was wrong, where, and what to do.
@@ -66,6 +68,14 @@ pub enum Error {
 
     #[error("{option}: {what}")]
     Option { option: &'static str, what: String },
+
+    #[error("codec {codec}: {what}")]
+    Codec { codec: Codec, what: String },
+
+    #[error(
+        "the codebooks cannot be trained: {what}; check the rows for values that are not finite"
+    )]
+    Clustering { what: String },
 
     #[error(
         "{requested} dimensions asked for, but {limit} allow at most {maximum}; ask for {maximum} or fewer"

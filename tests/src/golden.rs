@@ -1,9 +1,26 @@
 //! Golden images: one a format version and codec, read for good.
 
-use flashvec::{Codec, Error, Model};
+use flashvec::{Codec, Error, Model, ProductQuantizer};
 
 /// Codecs of format version 1, by the file names of their golden images.
-pub const CODECS: [Codec; 3] = [Codec::F32, Codec::F16, Codec::Int8];
+pub const CODECS: [Codec; 8] = [
+    Codec::F32,
+    Codec::F16,
+    Codec::Int8,
+    Codec::Int4,
+    Codec::Int2,
+    pq(4, 2, false),
+    pq(8, 4, false),
+    pq(8, 8, true),
+];
+
+const fn pq(code_bits: u8, sub_dims: u8, shared: bool) -> Codec {
+    Codec::Pq(ProductQuantizer {
+        code_bits,
+        sub_dims,
+        shared,
+    })
+}
 
 /// Texts whose embeddings are committed.
 pub const TEXTS: [&str; 8] = [

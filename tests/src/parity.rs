@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use flashvec::{Codec, Model};
 use flashvec_distiller::image::{ImageOptions, write_image};
-use flashvec_distiller::{Provenance, Rows, StaticModel};
+use flashvec_distiller::{Provenance, Rotation, Rows, Silent, StaticModel};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -47,10 +47,11 @@ impl Parity {
         };
         let options = ImageOptions {
             codec: Codec::Int8,
+            rotation: Rotation::default(),
             command: String::new(),
             tool: String::new(),
         };
-        let image = write_image(&model, &options)?;
+        let image = write_image(&model, &options, &Silent)?;
         Ok(Self {
             reference,
             image,

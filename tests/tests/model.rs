@@ -3,6 +3,7 @@
 use flashvec::{Codec, Error, Model, cosine, cosine_i8};
 use flashvec_distiller::image::ImageOptions;
 use flashvec_distiller::image::{read_image, write_image};
+use flashvec_distiller::{Rotation, Silent};
 use flashvec_tests::golden::{CODECS, TEXTS};
 use flashvec_tests::synthetic::{BERT_BASE_UNCASED, image, model, tiny_image, tiny_tokenizer};
 
@@ -82,7 +83,7 @@ fn codecs_stay_within_their_error_budgets() {
         let model = Model::from_bytes(&image).unwrap();
         for text in TEXTS.into_iter().filter(|text| !text.is_empty()) {
             let error = 1.0 - cosine(&encode(&exact, text), &encode(&model, text));
-            assert!(error < budget, "{}: {text:?}: {error}", codec.name());
+            assert!(error < budget, "{}: {text:?}: {error}", codec);
         }
     }
 }
@@ -259,10 +260,11 @@ fn an_image_becomes_a_model_and_the_same_image_again() {
         let model = read_image(&image, "tiny.fvec".as_ref()).unwrap();
         let options = ImageOptions {
             codec,
+            rotation: Rotation::default(),
             command: String::new(),
             tool: String::new(),
         };
-        let again = write_image(&model, &options).unwrap();
+        let again = write_image(&model, &options, &Silent).unwrap();
         let (a, b) = (
             Model::from_bytes(&image).unwrap(),
             Model::from_bytes(&again).unwrap(),

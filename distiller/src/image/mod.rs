@@ -21,12 +21,15 @@ pub use trie::Trie;
 
 use crate::error::{Error, Result};
 use crate::model::StaticModel;
+use crate::{Progress, Rotation};
 
 /// What an image needs to know beside the model.
 #[derive(Clone, Debug)]
 pub struct ImageOptions {
     /// How rows are stored.
     pub codec: Codec,
+    /// How rows are rotated before; only for `int4`, `int2` and product quantisers.
+    pub rotation: Rotation,
     /// The command that makes the image, for its header.
     pub command: String,
     /// The tool and its version, for its header.
@@ -40,8 +43,13 @@ pub struct ImageOptions {
 /// # Errors
 ///
 /// [`Error::UnsupportedTokenizer`] and [`Error::Tokenizer`] for tokenizers that an image cannot
-/// hold, [`Error::Model`] for rows it cannot.
-pub fn write_image(model: &StaticModel, options: &ImageOptions) -> Result<Vec<u8>> {
+/// hold, [`Error::Model`] for rows it cannot, [`Error::Codec`] for a codec that does not suit the
+/// dimensions.
+pub fn write_image(
+    model: &StaticModel,
+    options: &ImageOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<u8>> {
     let tokenizer = WordPieceTokenizer::from_json(&model.tokenizer)?;
     if tokenizer.tokens.len() != model.token_count() {
         return Err(Error::Model {
@@ -84,25 +92,31 @@ pub fn write_image(model: &StaticModel, options: &ImageOptions) -> Result<Vec<u8
         });
     }
     let most = match options.codec {
-        Codec::Int8 => MAX_INTEGER_TOKENS,
-        _ => u32::MAX,
+        Codec::F32 | Codec::F16 => u32::MAX,
+        _ => MAX_INTEGER_TOKENS,
     };
     let max_tokens = model
         .max_length
         .map_or(most, |n| u32::try_from(n).unwrap_or(most))
         .clamp(1, most);
-    let rows = rows::quantise(model, &trie.order, options.codec, max_tokens)?;
+    let rows = rows::section(model, &trie.order, options, max_tokens, progress)?;
 
-    let parts = [
+    let mut parts = vec![
         (SectionKind::Vocabulary, trie.section),
         (SectionKind::CharMap, char_map),
         (SectionKind::AddedTokens, added_tokens),
-        (SectionKind::Rows, rows.bytes),
+        (SectionKind::Rows, rows.rows),
     ];
-    let sections = parts.each_ref().map(|(kind, bytes)| Section {
-        kind: *kind,
-        len: bytes.len() as u32,
-    });
+    if let Codec::Pq(_) = options.codec {
+        parts.push((SectionKind::Codebooks, rows.codebooks));
+    }
+    let sections: Vec<Section> = parts
+        .iter()
+        .map(|(kind, bytes)| Section {
+            kind: *kind,
+            len: bytes.len() as u32,
+        })
+        .collect();
     let stages = tokenizer.stages.to_string();
     let header = Header {
         dims,

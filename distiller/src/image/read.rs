@@ -125,11 +125,13 @@ pub fn parts(
     // Five counts follow the 128 bytes for ASCII; their units are 4, 1, 4, 2 and 1 bytes.
     let counted = |index: usize, unit: usize| unit * number(char_map, 128 + 2 * index, 2);
     let rows = image.section(SectionKind::Rows)?.len();
+    let tokens = image.header.token_count as usize;
     let scales = match image.header.codec {
-        Codec::Int8 => 2 * image.header.token_count as usize,
-        _ => 0,
+        Codec::F32 | Codec::F16 => 0,
+        Codec::Int8 => 2 * tokens,
+        _ => tokens,
     };
-    Ok(vec![
+    let mut parts = vec![
         ("trie: labels", labels),
         ("trie: structure", 4 + blocks),
         ("character map: ASCII", charmap_layout::HEAD_LEN),
@@ -144,7 +146,11 @@ pub fn parts(
         ),
         ("rows: scales", scales),
         ("rows: values", rows - scales.min(rows)),
-    ])
+    ];
+    if let Codec::Pq(_) = image.header.codec {
+        parts.push(("codebooks", image.section(SectionKind::Codebooks)?.len()));
+    }
+    Ok(parts)
 }
 
 /// A little-endian number of `len` bytes; 0 past the end.

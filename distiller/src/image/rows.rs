@@ -3,35 +3,31 @@
 use flashvec::{Codec, image};
 use half::f16;
 
+use super::ImageOptions;
+use crate::Progress;
 use crate::error::{Error, Result};
 use crate::model::{Rows, StaticModel};
+use crate::quantize::{self, Quantized, Table};
 
 /// Most tokens of a text that count with integer rows: the more may be added up, the coarser the
 /// scales that no sum of 32 bits overflows with.
 pub const MAX_INTEGER_TOKENS: u32 = 8192;
 
-/// Rows as a section.
-#[derive(Clone, Debug)]
-pub(super) struct RowSection {
-    pub(super) bytes: Vec<u8>,
-    /// The header's `unit`.
-    pub(super) unit: f32,
-}
-
-/// Quantises the rows of a model, in the order of `order` (old ids).
+/// The rows of a model as a section, in the order of `order` (old ids), and what goes with it.
 ///
 /// # Errors
 ///
-/// [`Error::Model`] for values that the codec cannot hold.
-pub(super) fn quantise(
+/// [`Error::Model`] for values that the codec cannot hold; those of [`quantize::quantize`].
+pub(super) fn section(
     model: &StaticModel,
     order: &[u32],
-    codec: Codec,
+    options: &ImageOptions,
     max_tokens: u32,
-) -> Result<RowSection> {
-    let mut bytes = Vec::with_capacity(codec.row_len(model.dims) * order.len());
+    progress: &dyn Progress,
+) -> Result<Quantized> {
+    let mut bytes = Vec::with_capacity(options.codec.row_len(model.dims) * order.len());
     let mut unit = 1.0;
-    match codec {
+    match options.codec {
         Codec::F32 => {
             for_each_row(model, order, |values| {
                 bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
@@ -43,13 +39,21 @@ pub(super) fn quantise(
             })?;
         }
         Codec::Int8 => unit = int8(model, order, max_tokens, &mut bytes)?,
-        _ => {
-            return Err(Error::Model {
-                what: format!("the codec {} cannot be written", codec.name()),
-            });
+        codec => {
+            let mut values = Vec::with_capacity(order.len() * model.dims);
+            for_each_row(model, order, |row| values.extend_from_slice(row))?;
+            let table = Table {
+                values: &values,
+                dims: model.dims,
+            };
+            return quantize::quantize(table, codec, options.rotation, max_tokens, progress);
         }
     }
-    Ok(RowSection { bytes, unit })
+    Ok(Quantized {
+        rows: bytes,
+        codebooks: Vec::new(),
+        unit,
+    })
 }
 
 /// Per row: the smallest integer scale at which the largest value fits 8 bits, then the values.

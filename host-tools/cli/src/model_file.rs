@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flashvec::{Codec, Model};
 use flashvec_distiller::image::{ImageOptions, write_image};
-use flashvec_distiller::{Rows, StaticModel, model2vec};
+use flashvec_distiller::{Bar, Rotation, Rows, StaticModel, model2vec};
 
 use crate::error::{Error, Result};
 
@@ -38,7 +38,11 @@ impl ModelFile {
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = if path.is_dir() {
             let model = model2vec::read(&path.to_string_lossy())?;
-            Bytes::Made(write_image(&model, &image_options(codec_of(&model)))?)
+            Bytes::Made(write_image(
+                &model,
+                &image_options(codec_of(&model)),
+                &Bar::default(),
+            )?)
         } else {
             let file = File::open(path).map_err(|error| match error.kind() {
                 ErrorKind::NotFound => Error::Arguments(format!(
@@ -87,6 +91,7 @@ pub fn image_options(codec: Codec) -> ImageOptions {
     );
     ImageOptions {
         codec,
+        rotation: Rotation::default(),
         command: words.join(" "),
         tool: concat!("flashvec ", env!("CARGO_PKG_VERSION")).to_owned(),
     }

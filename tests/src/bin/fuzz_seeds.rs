@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             input.extend(text.bytes());
             input.extend(u16::try_from(header_len)?.to_le_bytes());
             input.extend(&image[PRELUDE_LEN..]);
-            std::fs::write(folder.join(format!("{}-{at}", codec.name())), input)?;
+            std::fs::write(folder.join(format!("{}-{at}", codec)), input)?;
         }
     }
     Ok(())

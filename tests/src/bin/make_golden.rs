@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
     for codec in golden::CODECS {
         let image = synthetic::tiny_image(codec)?;
-        let name = format!("tiny-v{FORMAT_VERSION}-{}", codec.name());
+        let name = format!("tiny-v{FORMAT_VERSION}-{}", codec);
         std::fs::write(folder.join(format!("{name}.txt")), golden::bits(&image)?)?;
         std::fs::write(folder.join(format!("{name}.fvec")), image)?;
         println!("{name}");

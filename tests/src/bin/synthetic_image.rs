@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let codec = CODECS
         .into_iter()
-        .find(|known| known.name() == codec)
+        .find(|known| known.to_string() == *codec)
         .ok_or("no such codec")?;
     let tokenizer = serde_json::from_str(synthetic::BERT_BASE_UNCASED)?;
     let model = synthetic::model(tokenizer, dims.parse()?);

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use flashvec::Codec;
 use flashvec_distiller::image::read_image;
 use flashvec_distiller::model2vec;
 
-use super::distill::{CodecName, Target};
+use super::distill::{Target, codec};
 use crate::error::{Error, Result};
 use crate::model_file::codec_of;
 
@@ -25,8 +26,8 @@ pub struct Args {
     output: PathBuf,
 
     /// How rows are stored [default: as they are; f32 for a folder from an int8 image]
-    #[arg(long)]
-    codec: Option<CodecName>,
+    #[arg(long, value_parser = codec)]
+    codec: Option<Codec>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -38,8 +39,6 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         model2vec::read(&args.input)?
     };
-    let codec = args
-        .codec
-        .map_or_else(|| codec_of(&model), CodecName::codec);
+    let codec = args.codec.unwrap_or_else(|| codec_of(&model));
     target.write(&model, codec)
 }

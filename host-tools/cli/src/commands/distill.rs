@@ -8,6 +8,7 @@ use flashvec_distiller::files::{OutputFile, write_file};
 use flashvec_distiller::image::{WordPieceTokenizer, write_image};
 use flashvec_distiller::model2vec::{self, RowType};
 use flashvec_distiller::pca::Dims;
+use flashvec_distiller::quantize::parse_codec;
 use flashvec_distiller::vocabulary::{Vocabulary, VocabularyFilter, read_word_list};
 use flashvec_distiller::{
     Bar, CandleTeacher, DistillOptions, Pooling, StaticModel, TeacherSource, distill,
@@ -34,9 +35,11 @@ pub struct Args {
     #[arg(long, default_value = "256", value_parser = parse_dims)]
     dims: Dims,
 
-    /// How rows are stored [default: int8 for images, f16 for folders]
-    #[arg(long)]
-    codec: Option<CodecName>,
+    /// How rows are stored: f32, f16, int8, int4, int2, or a product quantiser such as pq8x16s: codes of
+    /// 8 (or 4) bits for sub-vectors of 16 dimensions, `s` for one shared codebook [default: int8 for
+    /// images, f16 for folders]
+    #[arg(long, value_parser = codec)]
+    codec: Option<Codec>,
 
     /// Keep only these vocabulary entries: a file with one a line, spelled as in the vocabulary.
     /// Single characters stay, so that no word becomes unknown
@@ -63,24 +66,6 @@ pub struct Args {
     /// Where the teacher runs
     #[arg(long, default_value = "cpu")]
     device: Device,
-}
-
-/// A codec by its name on the command line.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum CodecName {
-    F32,
-    F16,
-    Int8,
-}
-
-impl CodecName {
-    pub fn codec(self) -> Codec {
-        match self {
-            Self::F32 => Codec::F32,
-            Self::F16 => Codec::F16,
-            Self::Int8 => Codec::Int8,
-        }
-    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -113,6 +98,13 @@ fn parse_sif(value: &str) -> std::result::Result<Sif, String> {
             .map(|a| Sif(Some(a)))
             .map_err(|_| "expected a number such as 1e-4, or `none`".to_owned()),
     }
+}
+
+/// A codec by its name.
+pub fn codec(name: &str) -> std::result::Result<Codec, String> {
+    parse_codec(name).ok_or_else(|| {
+        "expected f32, f16, int8, int4, int2, or a product quantiser such as pq8x16s".to_owned()
+    })
 }
 
 fn parse_dims(value: &str) -> std::result::Result<Dims, String> {
@@ -157,7 +149,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let teacher = CandleTeacher::load(&source.folder)?;
     let model = distill(&teacher, &source, &options, &Bar::default())?;
-    let codec = args.codec.map_or(target.default_codec(), CodecName::codec);
+    let codec = args.codec.unwrap_or(target.default_codec());
     target.write(&model, codec)
 }
 
@@ -195,7 +187,7 @@ impl<'a> Target<'a> {
     pub fn write(&self, model: &StaticModel, codec: Codec) -> Result<()> {
         let (path, bytes) = match self {
             Self::Image(path) => {
-                let image = write_image(model, &image_options(codec))?;
+                let image = write_image(model, &image_options(codec), &Bar::default())?;
                 write_file(path, &image)?;
                 (path, format!(", {} bytes", image.len()))
             }

@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
             "bytes": total,
             "tokens": header.token_count,
             "dims": header.dims,
-            "codec": header.codec.name(),
+            "codec": header.codec.to_string(),
             "normalize": header.pooling.normalize,
             "max_tokens": header.pooling.max_tokens,
             "max_chars": header.pooling.max_chars,
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<()> {
         ("format version", FORMAT_VERSION.to_string()),
         ("tokens", header.token_count.to_string()),
         ("dimensions", header.dims.to_string()),
-        ("codec", header.codec.name().to_owned()),
+        ("codec", header.codec.to_string()),
         ("normalize", header.pooling.normalize.to_string()),
         (
             "tokens of a text",

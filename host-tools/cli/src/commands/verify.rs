@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
             "bytes": file.bytes().len(),
             "tokens": model.token_count(),
             "dims": model.dims(),
-            "codec": model.header().codec.name(),
+            "codec": model.header().codec.to_string(),
         });
         print(&report)
     } else {
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<()> {
             file.bytes().len(),
             model.token_count(),
             model.dims(),
-            model.header().codec.name()
+            model.header().codec
         ))
     }
 }

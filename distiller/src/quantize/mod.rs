@@ -1,0 +1,146 @@
+//! Quantising rows: from floats to the bytes of an image's row section.
+
+mod integers;
+mod product;
+mod rotation;
+
+use flashvec::{Codec, ProductQuantizer, rows_layout};
+
+pub use rotation::Rotation;
+
+use crate::Progress;
+use crate::error::{Error, Result};
+
+/// The codec of a name on the command line: `f32`, `f16`, `int8`, `int4`, `int2`, or `pq`, the bits of
+/// a code, `x`, the dimensions of a sub-vector, and `s` for a shared codebook, as in `pq8x16s`.
+pub fn parse_codec(name: &str) -> Option<Codec> {
+    match name {
+        "f32" => Some(Codec::F32),
+        "f16" => Some(Codec::F16),
+        "int8" => Some(Codec::Int8),
+        "int4" => Some(Codec::Int4),
+        "int2" => Some(Codec::Int2),
+        _ => {
+            let sizes = name.strip_prefix("pq")?;
+            let own = sizes.strip_suffix('s');
+            let (code_bits, sub_dims) = own.unwrap_or(sizes).split_once('x')?;
+            Some(Codec::Pq(ProductQuantizer {
+                code_bits: code_bits.parse().ok()?,
+                sub_dims: sub_dims.parse().ok()?,
+                shared: own.is_some(),
+            }))
+        }
+    }
+}
+
+/// A table of rows, row-major.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Table<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) dims: usize,
+}
+
+impl<'a> Table<'a> {
+    fn rows(self) -> std::slice::ChunksExact<'a, f32> {
+        self.values.chunks_exact(self.dims)
+    }
+}
+
+/// Rows and codebooks as sections.
+#[derive(Clone, Debug)]
+pub(crate) struct Quantized {
+    pub(crate) rows: Vec<u8>,
+    /// Empty unless the codec is a product quantiser.
+    pub(crate) codebooks: Vec<u8>,
+    /// The header's `unit`: what 1 at scale 1 stands for.
+    pub(crate) unit: f32,
+}
+
+/// Quantises a table with a codec whose scales have 8 bits: `int4`, `int2` or a product quantiser.
+///
+/// Rows are rotated first, which no cosine notices and which spreads a row's length evenly over its
+/// dimensions. `max_tokens` rows can be added up without overflow. The same arguments give the same
+/// bytes on the same machine.
+///
+/// # Errors
+///
+/// [`Error::Codec`] if sub-vectors do not divide the dimensions or the codec is another one.
+pub(crate) fn quantize(
+    table: Table<'_>,
+    codec: Codec,
+    rotation: Rotation,
+    max_tokens: u32,
+    progress: &dyn Progress,
+) -> Result<Quantized> {
+    let impossible = |what: String| Error::Codec { codec, what };
+    match codec {
+        Codec::Int4 | Codec::Int2 => {
+            let rotated = rotation.apply(table, None)?;
+            let rotated = Table {
+                values: &rotated,
+                dims: table.dims,
+            };
+            Ok(match codec {
+                Codec::Int4 => integers::quantize::<2>(rotated, rows_layout::INT4_MAX, max_tokens),
+                _ => integers::quantize::<4>(rotated, rows_layout::INT2_MAX, max_tokens),
+            })
+        }
+        Codec::Pq(pq) if pq.fits(table.dims) => {
+            let rotated = rotation.apply(table, Some(pq))?;
+            let rotated = Table {
+                values: &rotated,
+                dims: table.dims,
+            };
+            product::quantize(rotated, pq, max_tokens, progress)
+        }
+        Codec::Pq(pq) => Err(impossible(format!(
+            "codes have 4 or 8 bits and sub-vectors 2 to 32 dimensions that divide a row's; {} do not divide {}",
+            pq.sub_dims, table.dims
+        ))),
+        _ => Err(impossible(
+            "only int4, int2 and product quantisers have 8-bit scales".to_owned(),
+        )),
+    }
+}
+
+/// The scales that a row's first byte can name, up to what `max_tokens` rows of values up to
+/// `largest_value` can be added up with.
+struct Scales(Vec<f32>);
+
+impl Scales {
+    fn new(largest_value: u32, max_tokens: u32) -> Self {
+        let largest = i32::MAX as u32 / largest_value / max_tokens.max(1);
+        Self(
+            (0..=u8::MAX)
+                .map(rows_layout::scale)
+                .take_while(|&scale| scale <= largest)
+                .map(|scale| scale as f32)
+                .collect(),
+        )
+    }
+
+    /// What 1 at scale 1 stands for, if the largest scale is to stand for `step`.
+    fn unit(&self, step: f32) -> f32 {
+        match self.0.last() {
+            Some(&largest) if step > 0.0 && largest > 0.0 => step / largest,
+            _ => 1.0,
+        }
+    }
+
+    /// The byte whose scale is nearest.
+    fn nearest(&self, scale: f32) -> u8 {
+        let above = self.0.partition_point(|&known| known < scale);
+        let below = above.saturating_sub(1);
+        let distance = |at: usize| {
+            self.0
+                .get(at)
+                .map_or(f32::MAX, |&known| (known - scale).abs())
+        };
+        let nearest = if distance(above) < distance(below) {
+            above
+        } else {
+            below
+        };
+        nearest as u8
+    }
+}
