@@ -69,6 +69,11 @@ pub enum Error {
     #[error("{option}: {what}")]
     Option { option: &'static str, what: String },
 
+    #[error(
+        "{asked} bytes are too few for this model; the smallest image has {smallest}: ask for that or more"
+    )]
+    FlashTooSmall { asked: usize, smallest: usize },
+
     #[error("codec {codec}: {what}")]
     Codec { codec: Codec, what: String },
 

@@ -1,5 +1,6 @@
 //! Distils sentence-transformers into static embedding models.
 
+pub mod compress;
 pub mod distill;
 pub mod error;
 pub mod files;
@@ -15,6 +16,7 @@ mod tensors;
 pub mod vocabulary;
 pub mod weighting;
 
+pub use compress::{CompressOptions, Compressed, compress};
 pub use distill::{DistillOptions, distill};
 pub use error::{Error, Result};
 pub use model::{Provenance, Rows, StaticModel};

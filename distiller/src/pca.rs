@@ -44,40 +44,12 @@ pub fn project(rows: Vec<f32>, width: usize, dims: Dims) -> Result<(Vec<f32>, us
     let mut rows = rows;
     center(&mut rows, width);
     let rows = MatRef::from_row_major_slice(&rows, count, width);
-    let mut covariance = Mat::<f64>::zeros(width, width);
-    // f64 throughout: the smallest components of an f32 covariance are rounding noise, and differ between machines.
-    for start in (0..count).step_by(BLOCK_ROWS) {
-        let block = rows.subrows(start, BLOCK_ROWS.min(count - start));
-        let block = Mat::from_fn(block.nrows(), width, |row, column| {
-            f64::from(block[(row, column)])
-        });
-        let parallel = Par::rayon(0);
-        matmul(
-            covariance.as_mut(),
-            Accum::Add,
-            block.transpose(),
-            block.as_ref(),
-            1.0 / (count - 1) as f64,
-            parallel,
-        );
-    }
-    // Ascending, as LAPACK gives them.
-    let eigen = covariance
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_| Error::Eigen)?;
-    let variances: Vec<f64> = eigen
-        .S()
-        .column_vector()
-        .iter()
-        .rev()
-        .map(|value| value.max(0.0))
-        .collect();
+    let PrincipalAxes { variances, vectors } = principal_axes(rows)?;
     let kept = match dims {
         Dims::Variance(share) => components_for(share, &variances),
         Dims::Components(requested) => requested,
         Dims::Teacher => width,
     };
-    let vectors = eigen.U();
     let components = Mat::from_fn(width, kept, |row, column| {
         vectors[(row, width - 1 - column)] as f32
     });
@@ -92,6 +64,51 @@ pub fn project(rows: Vec<f32>, width: usize, dims: Dims) -> Result<(Vec<f32>, us
     );
     fix_signs(&mut projected, kept);
     Ok((projected, kept))
+}
+
+/// The eigenvectors of rows' second moments: of their covariance, if they are centred.
+pub(crate) struct PrincipalAxes {
+    /// Variance along each axis, largest first.
+    pub(crate) variances: Vec<f64>,
+    /// An axis a column, the one of the largest variance last.
+    pub(crate) vectors: Mat<f64>,
+}
+
+/// # Errors
+/// [`Error::Eigen`].
+pub(crate) fn principal_axes(rows: MatRef<'_, f32>) -> Result<PrincipalAxes> {
+    let (count, width) = rows.shape();
+    let mut covariance = Mat::<f64>::zeros(width, width);
+    // f64 throughout: the smallest components of an f32 covariance are rounding noise, and differ between machines.
+    for start in (0..count).step_by(BLOCK_ROWS) {
+        let block = rows.subrows(start, BLOCK_ROWS.min(count - start));
+        let block = Mat::from_fn(block.nrows(), width, |row, column| {
+            f64::from(block[(row, column)])
+        });
+        matmul(
+            covariance.as_mut(),
+            Accum::Add,
+            block.transpose(),
+            block.as_ref(),
+            1.0 / count.saturating_sub(1).max(1) as f64,
+            Par::rayon(0),
+        );
+    }
+    // Ascending, as LAPACK gives them.
+    let eigen = covariance
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| Error::Eigen)?;
+    let variances = eigen
+        .S()
+        .column_vector()
+        .iter()
+        .rev()
+        .map(|value| value.max(0.0))
+        .collect();
+    Ok(PrincipalAxes {
+        variances,
+        vectors: eigen.U().to_owned(),
+    })
 }
 
 /// Rows converted to f64 at a time.

@@ -7,6 +7,7 @@ use flashvec_distiller::image::read_image;
 use flashvec_distiller::model2vec;
 
 use super::distill::{Target, codec};
+use super::flash::FlashArgs;
 use crate::error::{Error, Result};
 use crate::model_file::codec_of;
 
@@ -15,6 +16,7 @@ use crate::model_file::codec_of;
 #[command(after_help = "Examples:\n  \
     flashvec convert minishlab/potion-base-8M -o potion.fvec\n  \
     flashvec convert ./potion-base-8M --codec int8 -o potion-int8.fvec\n  \
+    flashvec convert ./potion-base-8M --flash 256K -o potion-256k.fvec\n  \
     flashvec convert potion.fvec -o potion-model2vec/")]
 pub struct Args {
     /// A Model2Vec folder, `org/name` on the Hugging Face hub, or a `.fvec` image
@@ -28,10 +30,18 @@ pub struct Args {
     /// How rows are stored [default: as they are; f32 for a folder from an int8 image]
     #[arg(long, value_parser = codec)]
     codec: Option<Codec>,
+
+    #[command(flatten)]
+    flash: FlashArgs,
+
+    /// With --flash: how many tokens to keep
+    #[arg(long, value_name = "N", requires = "flash")]
+    vocab_size: Option<usize>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
     let target = Target::of(&args.output)?;
+    let for_flash = args.flash.wanted(&target)?;
     let path = Path::new(&args.input);
     let model = if path.is_file() {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
@@ -39,6 +49,11 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         model2vec::read(&args.input)?
     };
+    if for_flash {
+        return args
+            .flash
+            .write(&model, args.codec, args.vocab_size, &args.output);
+    }
     let codec = args.codec.unwrap_or_else(|| codec_of(&model));
     target.write(&model, codec)
 }

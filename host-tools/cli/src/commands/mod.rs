@@ -4,6 +4,7 @@ pub mod convert;
 pub mod distill;
 pub mod encode;
 pub mod eval;
+pub mod flash;
 pub mod inspect;
 pub mod tokenize;
 pub mod verify;

@@ -1,0 +1,164 @@
+//! Codec and vocabulary for a number of bytes.
+
+use flashvec::{Codec, ProductQuantizer};
+
+use super::CompressOptions;
+use super::prune::Tokens;
+use crate::Progress;
+use crate::error::{Error, Result};
+
+/// Codecs from the richest to the leanest, each with the share of running text that must keep its own
+/// rows for it to be worth its bytes; the last is taken if nothing else is. From the grid in
+/// `docs/ablations.md`.
+const LADDER: [(Codec, f64); 8] = [
+    (Codec::F16, 1.0),
+    (Codec::Int8, 1.0),
+    (Codec::Int4, 1.0),
+    (Codec::Int2, 1.0),
+    (shared(8), 0.96),
+    (shared(16), 0.90),
+    (shared(32), 0.74),
+    (
+        Codec::Pq(ProductQuantizer {
+            code_bits: 4,
+            sub_dims: 16,
+            shared: true,
+        }),
+        0.0,
+    ),
+];
+
+const fn shared(sub_dims: u8) -> Codec {
+    Codec::Pq(ProductQuantizer {
+        code_bits: 8,
+        sub_dims,
+        shared: true,
+    })
+}
+
+/// Largest sub-vector of the ladder.
+const LONGEST: usize = 32;
+/// Bytes a token takes in the trie, as a first guess.
+const TRIE_GUESS: usize = 3;
+/// How often a vocabulary is measured before the largest that fitted is taken.
+pub(super) const ATTEMPTS: usize = 6;
+/// Bytes that a header may have more than the one measured: longer numbers, another section.
+pub(super) const HEADER_SLACK: usize = 24;
+
+/// A choice that fits.
+pub(super) struct Candidate {
+    pub(super) codec: Codec,
+    /// Ids, ascending.
+    pub(super) kept: Vec<u32>,
+}
+
+/// Dimensions that every codec which may be chosen can cut into sub-vectors, at most `dims`.
+pub(super) fn usable_dims(dims: usize, codec: Option<Codec>) -> usize {
+    match codec {
+        None if dims >= LONGEST => dims - dims % LONGEST,
+        _ => dims,
+    }
+}
+
+fn codebooks_len(codec: Codec, dims: usize) -> usize {
+    match codec {
+        Codec::Pq(pq) => pq.codebooks(dims) * pq.codebook_len(),
+        _ => 0,
+    }
+}
+
+/// Chooses codec and vocabulary. `overhead` gives the bytes of an image beside rows and codebooks.
+///
+/// # Errors
+/// [`Error::FlashTooSmall`], [`Error::Option`], and what `overhead` returns.
+pub(super) fn choose(
+    tokens: &Tokens<'_>,
+    rows: &[f32],
+    dims: usize,
+    options: &CompressOptions,
+    overhead: &dyn Fn(&[u32]) -> Result<usize>,
+    progress: &dyn Progress,
+) -> Result<Candidate> {
+    let all = tokens.tokenizer.tokens.len();
+    let fewest = tokens.fewest();
+    if let Some(asked) = options.vocab_size
+        && asked < fewest
+    {
+        let what = format!(
+            "{asked} tokens are too few: {fewest} are needed to spell any ASCII word; ask for {fewest} or more"
+        );
+        return Err(Error::Option {
+            option: "vocab-size",
+            what,
+        });
+    }
+    let ladder: Vec<(Codec, f64)> = match options.codec {
+        Some(codec) => vec![(codec, 0.0)],
+        None => LADDER
+            .into_iter()
+            .filter(|(codec, _)| !matches!(codec, Codec::Pq(pq) if !pq.fits(dims)))
+            .collect(),
+    };
+    let measure = |codec: Codec, count: usize| -> Result<(Vec<u32>, usize)> {
+        let kept = tokens.choose(rows, dims, count);
+        let bytes =
+            overhead(&kept)? + kept.len() * codec.row_len(dims) + codebooks_len(codec, dims);
+        progress.advance(1);
+        Ok((kept, bytes))
+    };
+
+    let least = options.vocab_size.unwrap_or(fewest).min(all);
+    let leanest = ladder.last().map_or(Codec::Int2, |(codec, _)| *codec);
+    let (kept, smallest) = measure(leanest, least)?;
+    if smallest > options.flash {
+        return Err(Error::FlashTooSmall {
+            asked: options.flash,
+            smallest,
+        });
+    }
+    let fixed =
+        smallest - kept.len() * (leanest.row_len(dims) + TRIE_GUESS) - codebooks_len(leanest, dims);
+    let fitting = |codec: Codec| {
+        let room = options
+            .flash
+            .saturating_sub(fixed + codebooks_len(codec, dims));
+        (room / (codec.row_len(dims) + TRIE_GUESS)).min(all)
+    };
+    let wanted = |codec: Codec| {
+        options
+            .vocab_size
+            .map_or_else(|| fitting(codec), |size| size.min(all))
+    };
+    let codec = ladder
+        .iter()
+        .find(|(codec, coverage)| match options.vocab_size {
+            Some(size) => fitting(*codec) >= size.min(all),
+            None => tokens.coverage(fitting(*codec)) >= coverage * (1.0 - 1e-9),
+        })
+        .map_or(leanest, |(codec, _)| *codec);
+
+    let mut best = Candidate {
+        codec: leanest,
+        kept,
+    };
+    // Between what fits and what does not, steps as large as the bytes over or to spare allow.
+    let (mut fits, mut too_many) = (0, all + 1);
+    let mut count = wanted(codec).clamp(least, all);
+    for _ in 1..ATTEMPTS {
+        let (kept, bytes) = measure(codec, count)?;
+        if bytes <= options.flash {
+            fits = count;
+            best = Candidate { codec, kept };
+            let spare = (options.flash - bytes) / (codec.row_len(dims) + TRIE_GUESS + 1);
+            count = (count + spare).min(too_many - 1).min(all);
+        } else {
+            too_many = count;
+            let over = (bytes - options.flash) / codec.row_len(dims) + 1;
+            count = count.saturating_sub(over).max(fits).max(least);
+        }
+        if count == fits || count == too_many || options.vocab_size.is_some() {
+            break;
+        }
+    }
+    Ok(best)
+}

@@ -1,0 +1,111 @@
+//! `--flash`: the best image for a size.
+
+use std::path::Path;
+
+use flashvec::Codec;
+use flashvec_distiller::compress::WHITENING;
+use flashvec_distiller::files::write_file;
+use flashvec_distiller::{Bar, CompressOptions, StaticModel, compress};
+
+use super::distill::Target;
+use crate::error::{Error, Result};
+use crate::model_file::image_options;
+
+/// Arguments of commands that can make an image for a size.
+#[derive(clap::Args)]
+pub struct FlashArgs {
+    /// Make the best image of at most this many bytes: 640KB, 256KiB, or 256K as in a linker script (K
+    /// and KiB are 1024, KB is 1000). Chooses codec and tokens, unless --codec or --vocab-size do
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    flash: Option<usize>,
+
+    /// With --flash: how far rows' spectrum is flattened, from 0, not at all, to 1
+    #[arg(long, value_name = "POWER", default_value_t = WHITENING, requires = "flash")]
+    whitening: f64,
+}
+
+impl FlashArgs {
+    /// Whether a size was asked for; refuses one for anything but an image.
+    pub fn wanted(&self, target: &Target<'_>) -> Result<bool> {
+        match target {
+            Target::Folder(path) if self.flash.is_some() => Err(Error::Arguments(format!(
+                "--flash makes an image, and {} is none; name a file that ends in .fvec",
+                path.display()
+            ))),
+            _ => Ok(self.flash.is_some()),
+        }
+    }
+
+    /// Writes the best image of the size asked for, and says what was chosen.
+    pub fn write(
+        &self,
+        model: &StaticModel,
+        codec: Option<Codec>,
+        vocab_size: Option<usize>,
+        path: &Path,
+    ) -> Result<()> {
+        let flash = self.flash.unwrap_or(usize::MAX);
+        let options = CompressOptions {
+            flash,
+            codec,
+            vocab_size,
+            whitening: self.whitening,
+        };
+        let image = image_options(Codec::Int8);
+        let made = compress(model, &options, &image, &Bar::default())?;
+        write_file(path, &made.image)?;
+        eprintln!(
+            "{}: {} of {} tokens ({:.1} % of running text, the rest in pieces), {} dimensions, {}, {} of {flash} bytes",
+            path.display(),
+            made.tokens,
+            made.tokens_before,
+            100.0 * made.coverage,
+            made.dims,
+            made.codec,
+            made.image.len(),
+        );
+        Ok(())
+    }
+}
+
+/// Bytes: a whole or decimal number and K, M, KiB, MiB (1024), kB, KB or MB (1000).
+fn parse_size(text: &str) -> std::result::Result<usize, String> {
+    let wrong = || "expected a size such as 640KB, 256KiB, 1.1MB or 131072".to_owned();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let bytes = number * factor;
+    if (1.0..=f64::from(u32::MAX)).contains(&bytes) {
+        Ok(bytes as usize)
+    } else {
+        Err(wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_the_units_of_linker_scripts_and_of_the_si() {
+        assert_eq!(parse_size("256K"), Ok(262_144));
+        assert_eq!(parse_size("256KiB"), Ok(262_144));
+        assert_eq!(parse_size("256KB"), Ok(256_000));
+        assert_eq!(parse_size("1.1MB"), Ok(1_100_000));
+        assert_eq!(parse_size("1M"), Ok(1_048_576));
+        assert_eq!(parse_size("131072"), Ok(131_072));
+        for wrong in ["", "K", "-1", "1.2.3", "12 parsecs", "0", "5000MB"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}
