@@ -65,3 +65,32 @@ pub(super) fn refit(
         .map(|at| solved[at] as f32)
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::WordPieceTokenizer;
+
+    #[test]
+    fn pieces_come_to_add_up_to_a_word_that_went() {
+        let tokens = ["[UNK]", "light", "##house", "lighthouse", "a"].map(str::to_owned);
+        let tokenizer = WordPieceTokenizer {
+            tokens: tokens.to_vec(),
+            unk: 0,
+            continuing_subword_prefix: "##".to_owned(),
+            max_input_chars_per_word: 100,
+            added_tokens: Vec::new(),
+            stages: serde_json::Value::Null,
+        };
+        let mut tokens = Tokens::new(&tokenizer);
+        // A word that text is full of, as against its pieces.
+        tokens.shares = vec![0.0, 0.001, 0.001, 0.9, 0.098];
+        let rows = [[0.0, 0.0], [1.0, 0.0], [0.0, 0.5], [4.0, 4.0], [1.0, 1.0]].concat();
+        let fitted = refit(&tokens, &rows, 2, &[0, 1, 2, 4]).unwrap();
+        let sum = [fitted[2] + fitted[4], fitted[3] + fitted[5]];
+        let before = f32::hypot(1.0 - 4.0, 0.5 - 4.0);
+        let after = f32::hypot(sum[0] - 4.0, sum[1] - 4.0);
+        assert!(after < 0.75 * before, "{fitted:?}");
+        assert_eq!(fitted[6..], [1.0, 1.0], "what stands for itself stays");
+    }
+}

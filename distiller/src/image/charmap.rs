@@ -2,6 +2,7 @@
 //! Unicode scalar value.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flashvec::charmap_layout as layout;
 use rayon::prelude::*;
@@ -38,52 +39,90 @@ enum Class {
 
 /// What becomes of every code point; surrogates, which are no scalar values, are kept.
 pub(super) fn compile(tokenizer: &WordPieceTokenizer) -> Result<Vec<Mapping>> {
-    let stages = Stages::new(&tokenizer.stages)?;
+    let answers = Answers::of(&tokenizer.stages)?;
     let alphabet: HashSet<char> = tokenizer
         .tokens
         .iter()
         .flat_map(|token| token.chars())
         .collect();
-    let mappings = (0..0x110000_u32)
+    let mappings = (0..CODE_POINTS)
         .into_par_iter()
         .map(|code| match char::from_u32(code) {
-            Some(scalar) => stages.mapping(scalar, &alphabet),
+            Some(scalar) => answers.mapping(scalar, &alphabet),
             None => Ok(Mapping::Keep),
         })
         .collect::<Result<Vec<Mapping>>>()?;
     Ok(fold_hangul(mappings, &alphabet))
 }
 
-struct Stages {
-    normalizer: Option<NormalizerWrapper>,
-    pre_tokenizer: PreTokenizerWrapper,
+const CODE_POINTS: u32 = 0x11_0000;
+/// Scalar values that are asked about in one go.
+const BLOCK: u32 = 0x1000;
+
+/// What the stages answered about every scalar value, whatever the vocabulary.
+struct Answers {
+    /// What each normalizes to, one after the other, and how each of these is treated.
+    characters: Vec<(char, Class)>,
+    /// Where those of a code point begin; one more entry than code points.
+    starts: Vec<u32>,
     /// Whether the normalizer takes characters apart.
     decomposes: bool,
 }
 
-impl Stages {
-    fn new(stages: &Value) -> Result<Self> {
-        let invalid = |part: &str, error: serde_json::Error| Error::Tokenizer {
-            what: format!("its {part} cannot be read ({error})"),
+impl Answers {
+    /// Asks once a process and kind of stages: it takes a second, and compression compiles one
+    /// vocabulary after another.
+    fn of(stages: &Value) -> Result<Arc<Self>> {
+        static ASKED: Mutex<Vec<(Value, Arc<Answers>)>> = Mutex::new(Vec::new());
+        let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, answers)) = asked.iter().find(|(known, _)| known == stages) {
+            return Ok(Arc::clone(answers));
+        }
+        let answers = Arc::new(Self::ask(&Stages::new(stages)?)?);
+        asked.push((stages.clone(), Arc::clone(&answers)));
+        Ok(answers)
+    }
+
+    fn ask(stages: &Stages) -> Result<Self> {
+        let blocks = (0..CODE_POINTS / BLOCK)
+            .into_par_iter()
+            .map(|block| {
+                let (mut characters, mut lens) = (Vec::new(), Vec::new());
+                for code in block * BLOCK..(block + 1) * BLOCK {
+                    let before = characters.len();
+                    if let Some(scalar) = char::from_u32(code) {
+                        for c in stages.normalize(scalar)?.chars() {
+                            characters.push((c, stages.class(c)?));
+                        }
+                    }
+                    lens.push(characters.len() - before);
+                }
+                Ok((characters, lens))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut answers = Self {
+            characters: Vec::new(),
+            starts: vec![0],
+            decomposes: stages.normalize('\u{E9}')? != "\u{E9}",
         };
-        let mut this = Self {
-            normalizer: serde_json::from_value(stages["normalizer"].clone())
-                .map_err(|e| invalid("normalizer", e))?,
-            pre_tokenizer: serde_json::from_value(stages["pre_tokenizer"].clone())
-                .map_err(|e| invalid("pre_tokenizer", e))?,
-            decomposes: false,
-        };
-        this.decomposes = this.normalize('\u{E9}')? != "\u{E9}";
-        Ok(this)
+        let mut start = 0;
+        for (characters, lens) in blocks {
+            answers.characters.extend(characters);
+            for len in lens {
+                start += len as u32;
+                answers.starts.push(start);
+            }
+        }
+        Ok(answers)
     }
 
     fn mapping(&self, scalar: char, alphabet: &HashSet<char>) -> Result<Mapping> {
-        let normalized = self.normalize(scalar)?;
+        let code = scalar as usize;
+        let range = self.starts[code] as usize..self.starts[code + 1] as usize;
         // Words of the layout's text form, with a break wherever the pre-tokenizer makes one.
         let mut text: Vec<u8> = Vec::new();
         let mut word: Vec<char> = Vec::new();
-        for c in normalized.chars() {
-            let class = self.class(c)?;
+        for &(c, class) in &self.characters[range] {
             if class == Class::InWord && c != ' ' {
                 self.check_reordering(c, alphabet)?;
                 word.push(c);
@@ -107,6 +146,38 @@ impl Stages {
         }
         end_word(&mut text, &mut word, alphabet);
         Ok(reduce(scalar, text, alphabet))
+    }
+
+    /// Canonical decomposition sorts combining marks, which no map of single characters can do. It
+    /// makes no difference while such marks are stripped or no token has them.
+    fn check_reordering(&self, c: char, alphabet: &HashSet<char>) -> Result<()> {
+        if self.decomposes && canonical_combining_class(c) != 0 && alphabet.contains(&c) {
+            return Err(Error::UnsupportedTokenizer {
+                part: "normalizer".to_owned(),
+                found: format!("a canonical decomposition that keeps the combining mark {c:?}"),
+                supported: "decomposition together with StripAccents".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+struct Stages {
+    normalizer: Option<NormalizerWrapper>,
+    pre_tokenizer: PreTokenizerWrapper,
+}
+
+impl Stages {
+    fn new(stages: &Value) -> Result<Self> {
+        let invalid = |part: &str, error: serde_json::Error| Error::Tokenizer {
+            what: format!("its {part} cannot be read ({error})"),
+        };
+        Ok(Self {
+            normalizer: serde_json::from_value(stages["normalizer"].clone())
+                .map_err(|e| invalid("normalizer", e))?,
+            pre_tokenizer: serde_json::from_value(stages["pre_tokenizer"].clone())
+                .map_err(|e| invalid("pre_tokenizer", e))?,
+        })
     }
 
     fn normalize(&self, scalar: char) -> Result<String> {
@@ -152,19 +223,6 @@ impl Stages {
                     .to_owned(),
             })
         }
-    }
-
-    /// Canonical decomposition sorts combining marks, which no map of single characters can do. It
-    /// makes no difference while such marks are stripped or no token has them.
-    fn check_reordering(&self, c: char, alphabet: &HashSet<char>) -> Result<()> {
-        if self.decomposes && canonical_combining_class(c) != 0 && alphabet.contains(&c) {
-            return Err(Error::UnsupportedTokenizer {
-                part: "normalizer".to_owned(),
-                found: format!("a canonical decomposition that keeps the combining mark {c:?}"),
-                supported: "decomposition together with StripAccents".to_owned(),
-            });
-        }
-        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::Progress;
 use crate::error::{Error, Result};
 
 /// Most sub-vectors that a codebook is trained on.
-const MAX_SAMPLES: usize = 60_000;
+const MAX_SAMPLES: usize = 1 << 15;
 /// Most rounds of k-means; what later ones gain does not show in scores.
 const ROUNDS: u64 = 15;
 const SEED: u64 = 0x7665_6373;

@@ -10,7 +10,16 @@ use crate::{elf, inputs, setup};
 
 /// Codecs and dimensions of the synthetic images that every part runs. The budgets are those of the
 /// first; the others fit the 14 MB that the emulated parts have.
-const SYNTHETIC: [(&str, u16); 3] = [("int8", 256), ("f16", 64), ("f32", 64)];
+const SYNTHETIC: [(&str, u16); 8] = [
+    ("int8", 256),
+    ("f16", 64),
+    ("f32", 64),
+    ("int4", 256),
+    ("int2", 256),
+    ("pq4x8", 256),
+    ("pq8x8", 256),
+    ("pq8x16s", 256),
+];
 
 /// `cargo xtask device-test`.
 pub fn test(image: Option<&Path>, texts: Option<&Path>, accept: bool) -> Result<()> {

@@ -55,5 +55,5 @@ pub fn run(args: &Args) -> Result<()> {
             .write(&model, args.codec, args.vocab_size, &args.output);
     }
     let codec = args.codec.unwrap_or_else(|| codec_of(&model));
-    target.write(&model, codec)
+    target.write(&model, &args.flash.image_options(codec))
 }

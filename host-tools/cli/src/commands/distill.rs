@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use flashvec::Codec;
 use flashvec_distiller::files::{OutputFile, write_file};
-use flashvec_distiller::image::{WordPieceTokenizer, write_image};
+use flashvec_distiller::image::{ImageOptions, WordPieceTokenizer, write_image};
 use flashvec_distiller::model2vec::{self, RowType};
 use flashvec_distiller::pca::Dims;
 use flashvec_distiller::quantize::parse_codec;
@@ -16,7 +16,6 @@ use flashvec_distiller::{
 
 use super::flash::FlashArgs;
 use crate::error::Result;
-use crate::model_file::image_options;
 
 /// Distil a sentence-transformer into an image or a Model2Vec folder
 #[derive(clap::Args)]
@@ -161,7 +160,7 @@ pub fn run(args: &Args) -> Result<()> {
             .write(&model, args.codec, args.vocab_size, &args.output);
     }
     let codec = args.codec.unwrap_or(target.default_codec());
-    target.write(&model, codec)
+    target.write(&model, &args.flash.image_options(codec))
 }
 
 /// Where a model goes.
@@ -195,15 +194,15 @@ impl<'a> Target<'a> {
         }
     }
 
-    pub fn write(&self, model: &StaticModel, codec: Codec) -> Result<()> {
+    pub fn write(&self, model: &StaticModel, options: &ImageOptions) -> Result<()> {
         let (path, bytes) = match self {
             Self::Image(path) => {
-                let image = write_image(model, &image_options(codec), &Bar::default())?;
+                let image = write_image(model, options, &Bar::default())?;
                 write_file(path, &image)?;
                 (path, format!(", {} bytes", image.len()))
             }
             Self::Folder(path) => {
-                model2vec::write(model, path, row_type(codec))?;
+                model2vec::write(model, path, row_type(options.codec))?;
                 (path, String::new())
             }
         };

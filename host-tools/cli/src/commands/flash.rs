@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use clap::ValueEnum;
 use flashvec::Codec;
 use flashvec_distiller::compress::WHITENING;
 use flashvec_distiller::files::write_file;
-use flashvec_distiller::{Bar, CompressOptions, StaticModel, compress};
+use flashvec_distiller::image::ImageOptions;
+use flashvec_distiller::{Bar, CompressOptions, Rotation, StaticModel, compress};
 
 use super::distill::Target;
 use crate::error::{Error, Result};
@@ -22,9 +24,35 @@ pub struct FlashArgs {
     /// With --flash: how far rows' spectrum is flattened, from 0, not at all, to 1
     #[arg(long, value_name = "POWER", default_value_t = WHITENING, requires = "flash")]
     whitening: f64,
+
+    /// How rows are rotated before int4, int2 or a product quantiser; `learned` is fitted to the
+    /// codebooks
+    #[arg(long, default_value = "random")]
+    rotation: RotationName,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RotationName {
+    None,
+    Random,
+    Hadamard,
+    Learned,
 }
 
 impl FlashArgs {
+    /// Options of an image made by the command that is running.
+    pub fn image_options(&self, codec: Codec) -> ImageOptions {
+        ImageOptions {
+            rotation: match self.rotation {
+                RotationName::None => Rotation::None,
+                RotationName::Random => Rotation::Random,
+                RotationName::Hadamard => Rotation::Hadamard,
+                RotationName::Learned => Rotation::Learned,
+            },
+            ..image_options(codec)
+        }
+    }
+
     /// Whether a size was asked for; refuses one for anything but an image.
     pub fn wanted(&self, target: &Target<'_>) -> Result<bool> {
         match target {
@@ -51,7 +79,7 @@ impl FlashArgs {
             vocab_size,
             whitening: self.whitening,
         };
-        let image = image_options(Codec::Int8);
+        let image = self.image_options(Codec::Int8);
         let made = compress(model, &options, &image, &Bar::default())?;
         write_file(path, &made.image)?;
         eprintln!(

@@ -1,0 +1,121 @@
+//! Images for a size: they fit, they are the same again, and they tokenise as their vocabulary says.
+
+use flashvec::{Codec, Model};
+use flashvec_distiller::image::{ImageOptions, read_image};
+use flashvec_distiller::{
+    CompressOptions, Compressed, Error, Rotation, Silent, StaticModel, compress,
+};
+use flashvec_tests::synthetic::{BERT_BASE_UNCASED, model, tiny_tokenizer};
+use tokenizers::Tokenizer;
+
+const TEXTS: [&str; 6] = [
+    "Turn the kitchen lights off, please!",
+    "uncharacteristically long-winded embeddings of microcontrollers",
+    "Café Zürich — 東京 한국 я naïve 3.14159",
+    "state-of-the-art quantization (4-bit) & pruning",
+    "[UNK] [PAD] ##ing",
+    "",
+];
+
+fn options(flash: usize) -> CompressOptions {
+    CompressOptions {
+        flash,
+        codec: None,
+        vocab_size: None,
+        whitening: 0.3,
+    }
+}
+
+fn made(model: &StaticModel, options: &CompressOptions) -> Result<Compressed, Error> {
+    let image = ImageOptions {
+        codec: Codec::Int8,
+        rotation: Rotation::default(),
+        command: "compress".to_owned(),
+        tool: "flashvec-tests".to_owned(),
+    };
+    compress(model, options, &image, &Silent)
+}
+
+#[test]
+fn a_pruned_model_tokenises_as_a_tokenizer_with_its_vocabulary() {
+    let model = model(serde_json::from_str(BERT_BASE_UNCASED).unwrap(), 32);
+    let compressed = made(&model, &options(100_000)).unwrap();
+    assert!(compressed.image.len() <= 100_000);
+    assert!(
+        compressed.image.len() > 97_000,
+        "{}",
+        compressed.image.len()
+    );
+    assert!((2_000..30_000).contains(&compressed.tokens));
+
+    let pruned = read_image(&compressed.image, "compressed".as_ref()).unwrap();
+    let reference: Tokenizer = serde_json::from_value(pruned.tokenizer).unwrap();
+    let ours = Model::from_bytes(&compressed.image).unwrap();
+    let mut scratch = vec![0; ours.scratch_len()];
+    for text in TEXTS {
+        let mut ids = Vec::new();
+        ours.tokenize(text, &mut scratch, |id| ids.push(id))
+            .unwrap();
+        let expected = reference.encode_fast(text, false).unwrap();
+        assert_eq!(ids, expected.get_ids(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_same_arguments_make_the_same_image() {
+    let model = model(tiny_tokenizer(), 32);
+    for flash in [3_900, 4_500, 16_000] {
+        let first = made(&model, &options(flash)).unwrap();
+        let second = made(&model, &options(flash)).unwrap();
+        assert!(first.image == second.image, "{flash}");
+        assert!(first.image.len() <= flash);
+    }
+}
+
+#[test]
+fn more_room_never_makes_a_leaner_image() {
+    let model = model(tiny_tokenizer(), 32);
+    let sizes = [3_900, 4_000, 4_200, 4_500, 5_000, 8_000, 20_000];
+    let rows = sizes.map(|flash| {
+        let image = made(&model, &options(flash)).unwrap();
+        image.tokens * image.codec.row_len(image.dims)
+    });
+    assert!(rows.is_sorted(), "{rows:?}");
+}
+
+#[test]
+fn an_impossible_size_names_the_smallest_possible_one() {
+    let model = model(tiny_tokenizer(), 32);
+    let Err(Error::FlashTooSmall { asked, smallest }) = made(&model, &options(100)) else {
+        panic!("100 bytes are enough");
+    };
+    assert_eq!(asked, 100);
+    assert!(made(&model, &options(smallest)).unwrap().image.len() <= smallest);
+    assert!(matches!(
+        made(&model, &options(smallest - 1)),
+        Err(Error::FlashTooSmall { .. })
+    ));
+}
+
+#[test]
+fn codec_and_vocabulary_can_be_chosen_by_hand() {
+    let model = model(tiny_tokenizer(), 32);
+    let by_hand = CompressOptions {
+        codec: Some(Codec::Int4),
+        vocab_size: Some(70),
+        ..options(10_000)
+    };
+    let compressed = made(&model, &by_hand).unwrap();
+    assert_eq!((compressed.codec, compressed.tokens), (Codec::Int4, 70));
+    let too_few = CompressOptions {
+        vocab_size: Some(3),
+        ..options(10_000)
+    };
+    assert!(matches!(
+        made(&model, &too_few),
+        Err(Error::Option {
+            option: "vocab-size",
+            ..
+        })
+    ));
+}
