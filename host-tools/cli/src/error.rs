@@ -32,6 +32,9 @@ pub enum Error {
         source: argmin::core::Error,
     },
 
+    #[error("drawing the plot: {0}; leave out sizes or sets whose scores are no numbers")]
+    Plot(String),
+
     #[error("standard output: {0}")]
     Write(#[source] std::io::Error),
 

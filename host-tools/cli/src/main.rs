@@ -5,6 +5,7 @@ mod error;
 mod evaluation;
 mod model_file;
 mod output;
+mod pareto_page;
 mod report;
 mod texts;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{convert, distill, encode, eval, inspect, tokenize, verify};
+use crate::commands::{convert, distill, encode, eval, inspect, pareto, tokenize, verify};
 use crate::error::Error;
 
 /// Text embeddings for microcontrollers: make a model once, run it straight out of flash.
@@ -33,6 +34,7 @@ enum Command {
     Encode(encode::Args),
     Tokenize(tokenize::Args),
     Eval(eval::Args),
+    Pareto(pareto::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
 }
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Encode(args) => encode::run(&args),
         Command::Tokenize(args) => tokenize::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Pareto(args) => pareto::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
     };

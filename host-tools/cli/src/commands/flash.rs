@@ -97,7 +97,7 @@ impl FlashArgs {
 }
 
 /// Bytes: a whole or decimal number and K, M, KiB, MiB (1024), kB, KB or MB (1000).
-fn parse_size(text: &str) -> std::result::Result<usize, String> {
+pub fn parse_size(text: &str) -> std::result::Result<usize, String> {
     let wrong = || "expected a size such as 640KB, 256KiB, 1.1MB or 131072".to_owned();
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')

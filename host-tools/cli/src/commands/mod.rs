@@ -6,5 +6,6 @@ pub mod encode;
 pub mod eval;
 pub mod flash;
 pub mod inspect;
+pub mod pareto;
 pub mod tokenize;
 pub mod verify;

@@ -23,6 +23,7 @@ pub struct SentencePairs {
 }
 
 /// How well cosines rank sentence pairs.
+#[derive(Clone)]
 pub struct StsScore {
     /// Spearman's rank correlation between scores and cosines, times 100.
     pub spearman: f64,
@@ -31,6 +32,7 @@ pub struct StsScore {
 }
 
 /// The score over pairs whose texts have so many tokens, in the mean of the two, rounded up.
+#[derive(Clone)]
 pub struct LengthScore {
     /// The range of tokens a text, such as `4-8`. A pair without tokens counts as shortest.
     pub tokens: &'static str,
