@@ -2,7 +2,7 @@
 
 use flashvec::{Codec, Error, Model};
 
-/// Codecs of format version 1, by the file names of their golden images.
+/// Codecs of the format's current version, by the file names of their golden images.
 pub const CODECS: [Codec; 3] = [Codec::F32, Codec::F16, Codec::Int8];
 
 /// Texts whose embeddings are committed.
