@@ -95,7 +95,7 @@ impl fmt::Display for Error {
             ),
             Self::UnsupportedVersion { found, supported } => write!(
                 f,
-                "the image has format version {found}, this build reads version {supported}; {}",
+                "the image has format version {found}, this build reads versions up to {supported}; {}",
                 if found > supported {
                     "update flashvec or make the image again"
                 } else {

@@ -10,8 +10,10 @@ use crate::error::{Error, Part};
 
 /// First four bytes of every image.
 pub const MAGIC: [u8; 4] = *b"FVEC";
-/// Version of the format that this crate reads and the distiller writes.
-pub const FORMAT_VERSION: u16 = 1;
+/// Version of the format that the distiller writes, the newest that this crate reads.
+pub const FORMAT_VERSION: u16 = 2;
+/// Oldest version of the format that this crate reads.
+pub const OLDEST_VERSION: u16 = 1;
 /// Length of the prelude: magic, version, reserved, image length, header length, CRC-32.
 pub const PRELUDE_LEN: usize = 20;
 /// Offset of the CRC-32 in the prelude; the checksum covers everything after it.
@@ -262,6 +264,8 @@ impl Sections {
 /// An image cut into its parts, before the parts have been looked into.
 #[derive(Clone, Debug)]
 pub struct Image<'a> {
+    /// Version of the format.
+    pub version: u16,
     /// The header.
     pub header: Header<'a>,
     /// Length of the postcard header in bytes.
@@ -289,7 +293,7 @@ impl<'a> Image<'a> {
             return Err(truncated(PRELUDE_LEN as u32));
         }
         let version = u16_at(bytes, 4);
-        if version != FORMAT_VERSION {
+        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
             return Err(Error::UnsupportedVersion {
                 found: version,
                 supported: FORMAT_VERSION,
@@ -320,6 +324,7 @@ impl<'a> Image<'a> {
             return Err(Error::Damaged(Part::Header));
         }
         let image = Self {
+            version,
             header,
             header_len,
             sections,

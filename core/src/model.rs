@@ -37,6 +37,7 @@ impl<'a> Model<'a> {
         let header = &image.header;
         let vocabulary = Vocabulary::new(
             image.section(SectionKind::Vocabulary)?,
+            image.version,
             header.token_count,
             header.tokenizer.continuing_subword_prefix,
         )?;

@@ -1,46 +1,42 @@
 //! The vocabulary: a trie in level order, read in place.
 //!
 //! Nodes are numbered level by level, siblings next to each other, the root left out. A node has
-//! a label byte and three bits: *inner* (has children), *last* (of its siblings), *token* (the
-//! path to it spells a token). Token ids are not stored: a token's id is the number of token bits
-//! before its own. Siblings are ordered by how often text passes through them, so that the scan
-//! for a label is short.
+//! a label and three bits: *inner* (has children), *last* (of its siblings), *token* (the path to
+//! it spells a token). Token ids are not stored: a token's id is the number of token bits before
+//! its own.
+//!
+//! A label is a digit of 6 bits: the bytes that tokens have most of are one digit each, the others
+//! two. In version 1 of the format a label is a byte.
 
 use crate::bytes::{u24_at, u32_at};
 use crate::error::{Error, Part};
 
-/// Layout of the section, shared with the writer.
-pub mod layout {
-    /// Nodes that one block describes.
-    pub const BLOCK_NODES: u32 = 64;
-    /// Bytes of a block: bits of 64 nodes (inner, last, token), then two 24-bit numbers.
-    pub const BLOCK_LEN: usize = 30;
-    /// Offset of the inner bits in a block.
-    pub const INNER: usize = 0;
-    /// Offset of the last bits.
-    pub const LAST: usize = 8;
-    /// Offset of the token bits.
-    pub const TOKEN: usize = 16;
-    /// Offset of the number of the node where the children of the block's first inner node begin.
-    pub const CHILDREN: usize = 24;
-    /// Offset of the number of tokens before the block.
-    pub const TOKENS_BEFORE: usize = 27;
-    /// Most nodes of a trie, so that a node's number fits 24 bits.
-    pub const MAX_NODES: u32 = (1 << 24) - 1;
-}
+pub mod layout;
 
-use layout::{BLOCK_LEN, BLOCK_NODES, CHILDREN, INNER, LAST, TOKEN, TOKENS_BEFORE};
-
-/// Most siblings a group may have: one for each byte.
-const MAX_SIBLINGS: u32 = 256;
+use layout::{
+    BLOCK_LEN, BLOCK_NODES, CHILDREN, FIRST_OF_TWO, INNER, LABELS_LEN, LAST, TOKEN, TOKENS_BEFORE,
+};
 
 /// The trie of an image, checked by [`Vocabulary::new`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vocabulary<'a> {
-    labels: &'a [u8],
-    blocks: &'a [u8],
+    labels: Labels<'a>,
+    blocks: &'a [[u8; BLOCK_LEN]],
     /// First node of the group of pieces that continue a word.
     continuation: Option<u32>,
+}
+
+/// The labels of all nodes.
+#[derive(Clone, Copy, Debug)]
+enum Labels<'a> {
+    /// Version 1.
+    Bytes(&'a [u8]),
+    Digits {
+        /// Each byte's place among the bytes.
+        ranks: &'a [u8; 256],
+        /// For 32 nodes each: the sets of nodes whose digit has bit 0, 1, ..., 5.
+        sets: &'a [[[u8; 4]; 6]],
+    },
 }
 
 /// Where a walk starts.
@@ -52,110 +48,166 @@ pub(crate) enum Start {
 
 impl<'a> Vocabulary<'a> {
     /// Checks a section and finds the node where continuation pieces start.
-    pub(crate) fn new(section: &'a [u8], token_count: u32, prefix: &str) -> Result<Self, Error> {
+    pub(crate) fn new(
+        section: &'a [u8],
+        version: u16,
+        token_count: u32,
+        prefix: &str,
+    ) -> Result<Self, Error> {
         let damaged = Error::Damaged(Part::Vocabulary);
         let nodes = u32_at(section, 0);
-        if nodes == 0 || nodes > layout::MAX_NODES {
-            return Err(damaged);
-        }
-        let (labels, blocks) = section
-            .get(4..)
-            .and_then(|body| body.split_at_checked(nodes as usize))
-            .ok_or(damaged)?;
-        if blocks.len() != (nodes.div_ceil(BLOCK_NODES) as usize) * BLOCK_LEN {
-            return Err(damaged);
-        }
-        let mut trie = Self {
-            labels,
-            blocks,
-            continuation: None,
-        };
+        let mut trie = Self::cut(section, version, nodes).ok_or(damaged)?;
         if !trie.is_sound(nodes, token_count) {
             return Err(damaged);
         }
-        trie.continuation = trie.find_continuation(prefix.as_bytes());
+        trie.continuation = trie.find_continuation(prefix);
         Ok(trie)
     }
 
-    /// Two cursors walk the level order side by side, `node` over all nodes and `group` over the
-    /// groups of children that inner nodes own, in the same order. Since every group lies behind
-    /// its owner, no walk can cycle; since groups are at most 256 long, no scan is longer.
-    fn is_sound(&self, nodes: u32, token_count: u32) -> bool {
-        let Some(mut group) = self.group_end(0, nodes) else {
-            return false;
+    /// Cuts a section into its parts.
+    fn cut(section: &'a [u8], version: u16, nodes: u32) -> Option<Self> {
+        if nodes == 0 || nodes > layout::MAX_NODES {
+            return None;
+        }
+        let block_count = nodes.div_ceil(BLOCK_NODES) as usize;
+        let (labels, blocks) = if version == 1 {
+            let (labels, blocks) = section.get(4..)?.split_at_checked(nodes as usize)?;
+            (Labels::Bytes(labels), blocks)
+        } else {
+            let (ranks, body) = section.get(4..)?.split_first_chunk()?;
+            let (labels, blocks) = body.split_at_checked(block_count * LABELS_LEN)?;
+            let sets = labels.as_chunks().0.as_chunks().0;
+            (Labels::Digits { ranks, sets }, blocks)
         };
-        let mut tokens = 0_u32;
-        for node in 0..nodes {
-            if node % BLOCK_NODES == 0 {
-                let block = self.block(node / BLOCK_NODES);
-                if u24_at(block, CHILDREN) != group || u24_at(block, TOKENS_BEFORE) != tokens {
-                    return false;
-                }
-            }
-            let token = self.bit(TOKEN, node);
-            tokens += u32::from(token);
-            if self.bit(INNER, node) {
-                if group <= node {
-                    return false;
-                }
-                match self.group_end(group, nodes) {
-                    Some(end) => group = end,
-                    None => return false,
-                }
-            } else if !token {
+        (blocks.len() == block_count * BLOCK_LEN).then_some(Self {
+            labels,
+            blocks: blocks.as_chunks().0,
+            continuation: None,
+        })
+    }
+
+    /// Every byte has a rank of its own. Then two cursors walk the level order side by side,
+    /// `node` over all nodes and `group` over the groups of children that inner nodes own, in the
+    /// same order. Since every group lies behind its owner, no walk can cycle; since groups have
+    /// no more nodes than there are labels, no scan is longer. A node with the first digit of two
+    /// is no token and has children with second digits only, so tokens end where bytes do.
+    fn is_sound(&self, nodes: u32, token_count: u32) -> bool {
+        let mut most_siblings = 256;
+        if let Labels::Digits { ranks, .. } = self.labels {
+            most_siblings = 64;
+            if !(0..=u8::MAX).all(|rank| byte_of(ranks, rank).is_some()) {
                 return false;
             }
         }
+        let mut group = self.skip_groups(0, 1);
+        if group > most_siblings {
+            return false;
+        }
+        let mut tokens = 0_u32;
+        for node in 0..nodes {
+            if node % BLOCK_NODES == 0
+                && (self.number(CHILDREN, node) != group
+                    || self.number(TOKENS_BEFORE, node) != tokens)
+            {
+                return false;
+            }
+            let token = self.bit(TOKEN, node);
+            tokens += u32::from(token);
+            if !self.bit(INNER, node) {
+                if !token || self.first_of_two(node).is_some() {
+                    return false;
+                }
+                continue;
+            }
+            let mut children = group..self.skip_groups(group, 1);
+            group = children.end;
+            if children.start <= node || children.end - children.start > most_siblings {
+                return false;
+            }
+            let first = self.first_of_two(node);
+            if first.is_some()
+                && (token || children.any(|node| layout::rank(first, self.label(node)).is_none()))
+            {
+                return false;
+            }
+        }
+        // A group that is not ended within the nodes ends behind them.
         group == nodes && tokens == token_count
     }
 
-    /// One past the last sibling of the group that begins at `start`.
-    fn group_end(&self, start: u32, nodes: u32) -> Option<u32> {
-        let limit = nodes.min(start.saturating_add(MAX_SIBLINGS));
-        (start..limit)
-            .find(|&node| self.bit(LAST, node))
-            .map(|node| node + 1)
-    }
-
-    fn find_continuation(&self, prefix: &[u8]) -> Option<u32> {
-        let mut group = 0;
-        for &byte in prefix {
-            let node = self.child(group, byte)?;
-            group = self.children(node)?;
+    /// The group that continuation pieces begin in, behind `prefix`.
+    fn find_continuation(&self, prefix: &str) -> Option<u32> {
+        if prefix.is_empty() {
+            return Some(0);
         }
-        Some(group)
+        let (len, node) = self.walk(0, prefix.as_bytes(), true);
+        if len == prefix.len() {
+            self.children(node)
+        } else {
+            None
+        }
     }
 
     /// The longest token that `text` begins with: its length in bytes and the node that spells it.
-    ///
-    /// One walk; it remembers the last node that was a token.
     #[inline]
     pub(crate) fn longest_match(&self, start: Start, text: &[u8]) -> Option<(usize, u32)> {
-        let mut group = match start {
+        let group = match start {
             Start::Word => 0,
             Start::Continuation => self.continuation?,
         };
-        let mut found = None;
+        let (len, node) = self.walk(group, text, false);
+        (len > 0).then_some((len, node))
+    }
+
+    /// Follows `text` from the group that begins at `group`: how far there is a token, or with
+    /// `any` a node, and the last such node.
+    fn walk(&self, mut group: u32, text: &[u8], any: bool) -> (usize, u32) {
+        let mut found = (0, 0);
         for (at, &byte) in text.iter().enumerate() {
-            let Some(node) = self.child(group, byte) else {
-                break;
-            };
-            if self.bit(TOKEN, node) {
-                found = Some((at + 1, node));
-            }
-            match self.children(node) {
-                Some(first) => group = first,
-                None => break,
+            let (mut label, last) = self.labels_of(byte);
+            loop {
+                let Some(node) = self.sibling(group, label) else {
+                    return found;
+                };
+                let spelled = label == last;
+                if spelled {
+                    if any || self.bit(TOKEN, node) {
+                        found = (at + 1, node);
+                    }
+                    if at + 1 == text.len() {
+                        return found;
+                    }
+                }
+                match self.children(node) {
+                    Some(first) => group = first,
+                    None => return found,
+                }
+                if spelled {
+                    break;
+                }
+                label = last;
             }
         }
         found
     }
 
+    /// The first and the last label that spell a byte; they may be the same.
+    #[inline]
+    fn labels_of(&self, byte: u8) -> (u8, u8) {
+        match self.labels {
+            Labels::Bytes(_) => (byte, byte),
+            Labels::Digits { ranks, .. } => {
+                let rank = ranks.get(usize::from(byte)).copied().unwrap_or(0);
+                let (first, last) = layout::digits(rank);
+                (first.unwrap_or(last), last)
+            }
+        }
+    }
+
     /// The id of a token, from the node that spells it.
     #[inline]
     pub(crate) fn id(&self, node: u32) -> u32 {
-        let block = self.block(node / BLOCK_NODES);
-        u24_at(block, TOKENS_BEFORE) + rank(block, TOKEN, node % BLOCK_NODES)
+        self.number(TOKENS_BEFORE, node) + self.rank(TOKEN, node)
     }
 
     /// Spells a token, back to front, into the end of `buffer`.
@@ -163,10 +215,20 @@ impl<'a> Vocabulary<'a> {
         let mut node = self.node_of(id)?;
         let mut at = buffer.len();
         loop {
+            let mut byte = self.label(node);
+            let mut above = self.parent(node);
+            if let Labels::Digits { ranks, .. } = self.labels {
+                let first = above.and_then(|above| self.first_of_two(above));
+                if first.is_some() {
+                    above = self.parent(above?);
+                }
+                let rank = layout::rank(first, byte)?;
+                byte = byte_of(ranks, rank)?;
+            }
             at = at.checked_sub(1)?;
-            *buffer.get_mut(at)? = *self.labels.get(node as usize)?;
-            match self.parent(node) {
-                Some(parent) => node = parent,
+            *buffer.get_mut(at)? = byte;
+            match above {
+                Some(above) => node = above,
                 None => return buffer.get(at..),
             }
         }
@@ -174,53 +236,89 @@ impl<'a> Vocabulary<'a> {
 
     /// The node that spells a token.
     fn node_of(&self, id: u32) -> Option<u32> {
-        let index = self.last_block(|block| u24_at(block, TOKENS_BEFORE) <= id)?;
-        let block = self.block(index);
-        let within = select(block, TOKEN, id - u24_at(block, TOKENS_BEFORE))?;
-        Some(index * BLOCK_NODES + within)
+        let first = self.last_block(|first| self.number(TOKENS_BEFORE, first) <= id)?;
+        self.select(TOKEN, first, id - self.number(TOKENS_BEFORE, first))
     }
 
     /// The parent of a node, or `None` for a child of the root.
     fn parent(&self, node: u32) -> Option<u32> {
-        if u24_at(self.block(0), CHILDREN) > node {
+        if self.number(CHILDREN, 0) > node {
             return None;
         }
-        let index = self.last_block(|block| u24_at(block, CHILDREN) <= node)?;
-        let block = self.block(index);
+        let first = self.last_block(|first| self.number(CHILDREN, first) <= node)?;
         let mut groups = 0;
-        for sibling in u24_at(block, CHILDREN)..node {
+        for sibling in self.number(CHILDREN, first)..node {
             groups += u32::from(self.bit(LAST, sibling));
         }
-        let within = select(block, INNER, groups)?;
-        Some(index * BLOCK_NODES + within)
+        self.select(INNER, first, groups)
     }
 
-    /// Index of the last block for which a monotone `test` holds.
-    fn last_block(&self, test: impl Fn(&[u8]) -> bool) -> Option<u32> {
-        let (mut low, mut high) = (0, (self.blocks.len() / BLOCK_LEN) as u32);
+    /// First node of the last block for whose first node a monotone `test` holds.
+    fn last_block(&self, test: impl Fn(u32) -> bool) -> Option<u32> {
+        let (mut low, mut high) = (0, self.blocks.len() as u32);
         while low < high {
             let middle = low + (high - low) / 2;
-            if test(self.block(middle)) {
+            if test(middle * BLOCK_NODES) {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        low.checked_sub(1)
+        Some(low.checked_sub(1)? * BLOCK_NODES)
     }
 
-    /// The node with label `byte` in the group that begins at `group`.
-    #[inline]
-    fn child(&self, group: u32, byte: u8) -> Option<u32> {
+    /// The node with a label in the group that begins at `group`.
+    fn sibling(&self, group: u32, label: u8) -> Option<u32> {
         let mut node = group;
-        loop {
-            if *self.labels.get(node as usize)? == byte {
-                return Some(node);
+        match self.labels {
+            Labels::Bytes(labels) => loop {
+                if *labels.get(node as usize)? == label {
+                    return Some(node);
+                }
+                if self.bit(LAST, node) {
+                    return None;
+                }
+                node += 1;
+            },
+            Labels::Digits { sets, .. } => loop {
+                let mut same = u32::MAX;
+                for (bit, set) in sets.get(node as usize / 32)?.iter().enumerate() {
+                    let with_bit = 0_u32.wrapping_sub(u32::from(label >> bit & 1));
+                    same &= !(u32::from_le_bytes(*set) ^ with_bit);
+                }
+                let lasts = self.word(LAST, node) >> (node % 32);
+                // The group's nodes: up to the first last one.
+                let found = same >> (node % 32) & (lasts ^ lasts.wrapping_sub(1));
+                if found != 0 {
+                    return Some(node + found.trailing_zeros());
+                }
+                if lasts != 0 {
+                    return None;
+                }
+                node = (node | 31) + 1;
+            },
+        }
+    }
+
+    /// The label of a node.
+    #[inline(never)]
+    fn label(&self, node: u32) -> u8 {
+        match self.labels {
+            Labels::Bytes(labels) => labels.get(node as usize).copied().unwrap_or(0),
+            Labels::Digits { sets, .. } => {
+                let sets = sets.get(node as usize / 32).copied().unwrap_or_default();
+                sets.iter().rev().fold(0, |digit, set| {
+                    digit << 1 | (u32::from_le_bytes(*set) >> (node % 32)) as u8 & 1
+                })
             }
-            if self.bit(LAST, node) {
-                return None;
-            }
-            node += 1;
+        }
+    }
+
+    /// The label of a node if it is the first digit of two.
+    fn first_of_two(&self, node: u32) -> Option<u8> {
+        match self.labels {
+            Labels::Bytes(_) => None,
+            Labels::Digits { .. } => Some(self.label(node)).filter(|&digit| digit >= FIRST_OF_TWO),
         }
     }
 
@@ -230,23 +328,20 @@ impl<'a> Vocabulary<'a> {
         if !self.bit(INNER, node) {
             return None;
         }
-        let block = self.block(node / BLOCK_NODES);
-        let groups = rank(block, INNER, node % BLOCK_NODES);
-        Some(self.skip_groups(u24_at(block, CHILDREN), groups))
+        Some(self.skip_groups(self.number(CHILDREN, node), self.rank(INNER, node)))
     }
 
     /// The node behind the next `groups` groups (at most 63), counted from `node`.
-    #[inline]
     fn skip_groups(&self, mut node: u32, mut groups: u32) -> u32 {
         while groups > 0 {
             // What is left of the 32 last bits that `node` lies in, its own lowest.
-            let word = word(self.block(node / BLOCK_NODES), LAST, node) >> (node % 32);
+            let word = self.word(LAST, node) >> (node % 32);
             let ones = word.count_ones();
             if ones < groups {
                 groups -= ones;
-                match (node | 31).checked_add(1) {
-                    Some(next) if (next as usize) < self.labels.len() => node = next,
-                    _ => return node,
+                node = (node | 31) + 1;
+                if (node / BLOCK_NODES) as usize >= self.blocks.len() {
+                    return node;
                 }
             } else {
                 let mut rest = word;
@@ -260,48 +355,60 @@ impl<'a> Vocabulary<'a> {
     }
 
     #[inline]
-    fn block(&self, index: u32) -> &'a [u8] {
-        let at = index as usize * BLOCK_LEN;
-        self.blocks.get(at..at + BLOCK_LEN).unwrap_or(&[])
+    fn block(&self, node: u32) -> Option<&'a [u8; BLOCK_LEN]> {
+        self.blocks.get((node / BLOCK_NODES) as usize)
+    }
+
+    /// One of the two numbers of the node's block.
+    #[inline]
+    fn number(&self, at: usize, node: u32) -> u32 {
+        self.block(node).map_or(0, |block| u24_at(block, at))
     }
 
     #[inline]
     fn bit(&self, bits: usize, node: u32) -> bool {
-        let at =
-            (node / BLOCK_NODES) as usize * BLOCK_LEN + bits + (node % BLOCK_NODES / 8) as usize;
-        self.blocks
-            .get(at)
+        self.block(node)
+            .and_then(|block| block.get(bits + (node % BLOCK_NODES / 8) as usize))
             .is_some_and(|byte| byte >> (node % 8) & 1 == 1)
     }
-}
 
-/// The 32 bits of a kind in which a node's bit lies.
-#[inline]
-fn word(block: &[u8], bits: usize, node: u32) -> u32 {
-    u32_at(block, bits + (node % BLOCK_NODES / 32 * 4) as usize)
-}
+    /// The 32 bits of a kind in which the node's bit lies.
+    #[inline]
+    fn word(&self, bits: usize, node: u32) -> u32 {
+        self.block(node).map_or(0, |block| {
+            u32_at(block, bits + (node % BLOCK_NODES / 32 * 4) as usize)
+        })
+    }
 
-/// How many bits of a kind are set before position `within` of a block.
-#[inline]
-fn rank(block: &[u8], bits: usize, within: u32) -> u32 {
-    let before = word(block, bits, within) & ((1 << (within % 32)) - 1);
-    let full = if within >= 32 {
-        word(block, bits, 0).count_ones()
-    } else {
-        0
-    };
-    full + before.count_ones()
-}
+    /// How many bits of a kind are set before the node's in its block.
+    #[inline(never)]
+    fn rank(&self, bits: usize, node: u32) -> u32 {
+        let before = self.word(bits, node) & ((1 << (node % 32)) - 1);
+        let full = if node % BLOCK_NODES >= 32 {
+            self.word(bits, node - 32).count_ones()
+        } else {
+            0
+        };
+        full + before.count_ones()
+    }
 
-/// Position of the set bit of a kind that has `before` set bits before it.
-fn select(block: &[u8], bits: usize, mut before: u32) -> Option<u32> {
-    for within in 0..BLOCK_NODES {
-        if word(block, bits, within) >> (within % 32) & 1 == 1 {
-            match before.checked_sub(1) {
-                Some(left) => before = left,
-                None => return Some(within),
+    /// The node of the block that begins with `first` whose bit of a kind is set and has `before`
+    /// set bits before it.
+    fn select(&self, bits: usize, first: u32, mut before: u32) -> Option<u32> {
+        for node in first..first + BLOCK_NODES {
+            if self.bit(bits, node) {
+                match before.checked_sub(1) {
+                    Some(left) => before = left,
+                    None => return Some(node),
+                }
             }
         }
+        None
     }
-    None
+}
+
+/// The byte that has a rank.
+fn byte_of(ranks: &[u8; 256], rank: u8) -> Option<u8> {
+    let byte = ranks.iter().position(|&other| other == rank)?;
+    Some(byte as u8)
 }

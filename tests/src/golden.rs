@@ -2,7 +2,7 @@
 
 use flashvec::{Codec, Error, Model, ProductQuantizer};
 
-/// Codecs of format version 1, by the file names of their golden images.
+/// Codecs of the current format version, by the file names of their golden images.
 pub const CODECS: [Codec; 8] = [
     Codec::F32,
     Codec::F16,

@@ -3,8 +3,8 @@
 #[path = "../fuzz/fuzz_targets/image_input.rs"]
 mod image_input;
 
-use flashvec::image::{CRC_OFFSET, FORMAT_VERSION, PRELUDE_LEN, crc32};
-use flashvec::{Error, Model};
+use flashvec::image::{CRC_OFFSET, FORMAT_VERSION, Image, PRELUDE_LEN, crc32};
+use flashvec::{Error, Model, Part, vocabulary_layout};
 use flashvec_tests::golden::{CODECS, TEXTS};
 use flashvec_tests::synthetic::{Random, tiny_image};
 
@@ -91,36 +91,62 @@ fn a_newer_version_is_refused_by_name() {
     assert!(error.to_string().contains("update flashvec"));
 }
 
+/// Changes bytes of an image in many ways, mostly before the end of the `structure` to break.
+fn survives_changes(image: &[u8], structure: usize, random: &mut Random) {
+    let mut accepted = 0;
+    for round in 0..20_000 {
+        let mut changed = image.to_vec();
+        for _ in 0..=round % 4 {
+            let range = if random.number().is_multiple_of(8) {
+                image.len()
+            } else {
+                structure
+            };
+            let at = PRELUDE_LEN + random.number() as usize % (range - PRELUDE_LEN);
+            changed[at] = random.number() as u8;
+        }
+        seal(&mut changed);
+        if let Ok(model) = Model::from_bytes(&changed) {
+            accepted += 1;
+            exercise(&model);
+        }
+    }
+    assert!(
+        accepted > 100,
+        "{accepted} accepted: the test hardly tests anything"
+    );
+}
+
 #[test]
 fn changes_behind_a_right_checksum_are_refused_or_harmless() {
     let mut random = Random(7);
     for codec in CODECS {
         let image = tiny_image(codec).unwrap();
-        let structure = image.len() - codec.row_len(16) * 80;
-        let mut accepted = 0;
-        for round in 0..20_000 {
-            let mut changed = image.clone();
-            for _ in 0..=round % 4 {
-                // Most changes where there is structure to break: before the rows.
-                let range = if random.number().is_multiple_of(8) {
-                    image.len()
-                } else {
-                    structure
-                };
-                let at = PRELUDE_LEN + random.number() as usize % (range - PRELUDE_LEN);
-                changed[at] = random.number() as u8;
-            }
-            seal(&mut changed);
-            if let Ok(model) = Model::from_bytes(&changed) {
-                accepted += 1;
-                exercise(&model);
-            }
-        }
-        assert!(
-            accepted > 100,
-            "{accepted} accepted: the test hardly tests anything"
-        );
+        survives_changes(&image, image.len() - codec.row_len(16) * 80, &mut random);
     }
+    let version_1 = include_bytes!("../data/tiny-v1-int8.fvec");
+    survives_changes(version_1, version_1.len() - 18 * 80, &mut random);
+}
+
+#[test]
+fn tries_that_do_not_spell_bytes_are_refused() {
+    let image = tiny_image(CODECS[0]).unwrap();
+    let section = PRELUDE_LEN + Image::parse(&image).unwrap().header_len;
+    let ranks = section + 4;
+    let labels = section + vocabulary_layout::HEAD_LEN;
+    let refused = |change: &dyn Fn(&mut [u8])| {
+        let mut changed = image.clone();
+        change(&mut changed);
+        seal(&mut changed);
+        let error = Model::from_bytes(&changed).unwrap_err();
+        assert_eq!(error, Error::Damaged(Part::Vocabulary));
+    };
+    // Two bytes of one rank.
+    refused(&|image| image[ranks] = image[ranks + 1]);
+    // All digits of the first block the first of two.
+    refused(&|image| image[labels..labels + vocabulary_layout::LABELS_LEN].fill(0xFF));
+    // Version 2 read as version 1.
+    refused(&|image| image[4] = 1);
 }
 
 #[test]

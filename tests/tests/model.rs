@@ -1,8 +1,8 @@
 //! What the model's calls promise.
 
 use flashvec::{Codec, Error, Model, cosine, cosine_i8};
-use flashvec_distiller::image::ImageOptions;
-use flashvec_distiller::image::{read_image, write_image};
+use flashvec_distiller::image::{ImageOptions, Trie, read_image, write_image};
+use flashvec_distiller::vocabulary::{Vocabulary, VocabularyFilter};
 use flashvec_distiller::{Rotation, Silent};
 use flashvec_tests::golden::{CODECS, TEXTS};
 use flashvec_tests::synthetic::{BERT_BASE_UNCASED, image, model, tiny_image, tiny_tokenizer};
@@ -245,19 +245,32 @@ fn every_token_is_spelled_and_found_again() {
     assert_eq!(spelled, expected);
 }
 
+/// Bytes a token in the trie of a `tokenizer.json`, and how many tokens there are.
+fn trie_cost(tokenizer: &serde_json::Value) -> (f64, usize) {
+    let vocabulary = tokenizer["model"]["vocab"].as_object().unwrap();
+    let tokens: Vec<String> = vocabulary.keys().cloned().collect();
+    let trie = Trie::build(&tokens).unwrap();
+    (
+        trie.section.len() as f64 / tokens.len() as f64,
+        tokens.len(),
+    )
+}
+
 #[test]
 fn the_trie_of_berts_vocabulary_is_within_its_budget() {
-    let image = image(
-        &model(serde_json::from_str(BERT_BASE_UNCASED).unwrap(), 1),
-        Codec::Int8,
-    )
-    .unwrap();
-    let parsed = flashvec::image::Image::parse(&image).unwrap();
-    let trie = parsed
-        .section(flashvec::image::SectionKind::Vocabulary)
-        .unwrap();
-    let per_token = trie.len() as f64 / f64::from(parsed.header.token_count);
-    assert!(per_token < 3.2, "{per_token} bytes a token");
+    let bert = serde_json::from_str(BERT_BASE_UNCASED).unwrap();
+    let (per_token, tokens) = trie_cost(&bert);
+    assert_eq!(tokens, 30_522);
+    assert!(per_token <= 3.0, "{per_token} bytes a token");
+
+    let filter = VocabularyFilter {
+        max_entries: Some(8192),
+        ..VocabularyFilter::default()
+    };
+    let small = Vocabulary::select(&bert, None, &filter).unwrap();
+    let (per_token, tokens) = trie_cost(&small.tokenizer);
+    assert_eq!(tokens, 8192);
+    assert!(per_token <= 3.4, "{per_token} bytes a token");
 }
 
 #[test]

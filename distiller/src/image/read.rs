@@ -118,9 +118,15 @@ pub fn parts(
     image: &Image<'_>,
 ) -> std::result::Result<Vec<(&'static str, usize)>, flashvec::Error> {
     let vocabulary = image.section(SectionKind::Vocabulary)?;
-    let labels = number(vocabulary, 0, 4);
-    let blocks =
-        labels.div_ceil(vocabulary_layout::BLOCK_NODES as usize) * vocabulary_layout::BLOCK_LEN;
+    let nodes = number(vocabulary, 0, 4);
+    let blocks = nodes.div_ceil(vocabulary_layout::BLOCK_NODES as usize);
+    let (head, labels) = match image.version {
+        1 => (4, nodes),
+        _ => (
+            vocabulary_layout::HEAD_LEN,
+            blocks * vocabulary_layout::LABELS_LEN,
+        ),
+    };
     let char_map = image.section(SectionKind::CharMap)?;
     // Five counts follow the 128 bytes for ASCII; their units are 4, 1, 4, 2 and 1 bytes.
     let counted = |index: usize, unit: usize| unit * number(char_map, 128 + 2 * index, 2);
@@ -133,7 +139,10 @@ pub fn parts(
     };
     let mut parts = vec![
         ("trie: labels", labels),
-        ("trie: structure", 4 + blocks),
+        (
+            "trie: structure",
+            head + blocks * vocabulary_layout::BLOCK_LEN,
+        ),
         ("character map: ASCII", charmap_layout::HEAD_LEN),
         ("character map: pages", counted(0, 4)),
         ("character map: runs", counted(1, 1)),

@@ -28,7 +28,8 @@ impl Trie {
     ///
     /// [`Error::Tokenizer`] if two tokens are equal or the trie has too many nodes.
     pub fn build(tokens: &[String]) -> Result<Self> {
-        let mut nodes = insert_all(tokens)?;
+        let ranks = ranks(&insert_all(tokens, |byte| (None, byte))?);
+        let mut nodes = insert_all(tokens, |byte| layout::digits(ranks[usize::from(byte)]))?;
         if nodes.len() - 1 > layout::MAX_NODES as usize {
             return Err(Error::Tokenizer {
                 what: format!(
@@ -38,7 +39,7 @@ impl Trie {
                 ),
             });
         }
-        // The likeliest sibling first: a walk scans siblings in order.
+        // The likeliest siblings first: a walk looks at 32 at a time, in order.
         for at in 0..nodes.len() {
             let mut children = std::mem::take(&mut nodes[at].children);
             children.sort_by(|a, b| {
@@ -49,22 +50,44 @@ impl Trie {
             });
             nodes[at].children = children;
         }
-        Ok(write(&nodes))
+        Ok(write(&ranks, &nodes))
     }
 }
 
-fn insert_all(tokens: &[String]) -> Result<Vec<Node>> {
+/// The rank of every byte: first the byte that most edges of a trie over bytes carry.
+fn ranks(nodes: &[Node]) -> [u8; 256] {
+    let mut edges = [0_usize; 256];
+    for node in nodes {
+        for &(byte, _) in &node.children {
+            edges[usize::from(byte)] += 1;
+        }
+    }
+    let mut bytes: Vec<u8> = (0..=255).collect();
+    bytes.sort_by_key(|&byte| std::cmp::Reverse(edges[usize::from(byte)]));
+    let mut ranks = [0; 256];
+    for (rank, byte) in (0..=255).zip(bytes) {
+        ranks[usize::from(byte)] = rank;
+    }
+    ranks
+}
+
+/// The trie of all tokens over the labels that `spell` gives for each byte.
+fn insert_all(tokens: &[String], spell: impl Fn(u8) -> (Option<u8>, u8)) -> Result<Vec<Node>> {
     let mut nodes = vec![Node::default()];
     for (id, token) in tokens.iter().enumerate() {
         let weight = 1.0 / (id as f64 + 2.0);
         let mut at = 0;
-        for &byte in token.as_bytes() {
+        let labels = token.bytes().flat_map(|byte| {
+            let (first, last) = spell(byte);
+            first.into_iter().chain([last])
+        });
+        for label in labels {
             nodes[at].weight += weight;
-            at = match nodes[at].children.iter().find(|(label, _)| *label == byte) {
+            at = match nodes[at].children.iter().find(|child| child.0 == label) {
                 Some(&(_, child)) => child,
                 None => {
                     let child = nodes.len();
-                    nodes[at].children.push((byte, child));
+                    nodes[at].children.push((label, child));
                     nodes.push(Node::default());
                     child
                 }
@@ -80,7 +103,7 @@ fn insert_all(tokens: &[String]) -> Result<Vec<Node>> {
     Ok(nodes)
 }
 
-fn write(nodes: &[Node]) -> Trie {
+fn write(ranks: &[u8; 256], nodes: &[Node]) -> Trie {
     // Level order; the root has no entry of its own.
     let mut level_order: Vec<(u8, usize, bool)> = Vec::with_capacity(nodes.len() - 1);
     let push_group = |out: &mut Vec<(u8, usize, bool)>, node: &Node| {
@@ -102,7 +125,19 @@ fn write(nodes: &[Node]) -> Trie {
 
     let mut section = Vec::new();
     section.extend((level_order.len() as u32).to_le_bytes());
-    section.extend(level_order.iter().map(|(label, ..)| label));
+    section.extend(ranks);
+    for block in level_order.chunks(layout::BLOCK_NODES as usize) {
+        let (low, high) = block.split_at(block.len().min(32));
+        for half in [low, high] {
+            for bit in 0..6 {
+                let set = half
+                    .iter()
+                    .rev()
+                    .fold(0, |set, (digit, ..)| set << 1 | u32::from(digit >> bit & 1));
+                section.extend(set.to_le_bytes());
+            }
+        }
+    }
     let mut order = Vec::new();
     let mut children_from = nodes[0].children.len();
     for block in level_order.chunks(layout::BLOCK_NODES as usize) {

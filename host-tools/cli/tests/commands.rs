@@ -378,7 +378,7 @@ fn bad_images_are_refused_in_one_line() {
     let mut corrupted = good.clone();
     corrupted[good.len() / 2] ^= 1;
     let mut newer = good.clone();
-    newer[4] += 1;
+    newer[4] = 0xFF;
     let cases: [(&str, &[u8], &str); 6] = [
         ("empty.fvec", b"", "not a flashvec image"),
         (
@@ -389,7 +389,7 @@ fn bad_images_are_refused_in_one_line() {
         ("short.fvec", &good[..10], "truncated"),
         ("truncated.fvec", &good[..good.len() - 1], "truncated"),
         ("corrupted.fvec", &corrupted, "checksum"),
-        ("newer.fvec", &newer, "version 2"),
+        ("newer.fvec", &newer, "version 255"),
     ];
     for (name, bytes, expected) in cases {
         sandbox.write(name, bytes);

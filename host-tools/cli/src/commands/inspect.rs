@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flashvec::image::{FORMAT_VERSION, Image, PRELUDE_LEN};
+use flashvec::image::{Image, PRELUDE_LEN};
 use flashvec_distiller::image::parts;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
             .map(|&(name, len)| json!({"part": name, "bytes": len, "bytes_per_token": per_token(len)}))
             .collect();
         let report = json!({
-            "format_version": FORMAT_VERSION,
+            "format_version": image.version,
             "bytes": total,
             "tokens": header.token_count,
             "dims": header.dims,
@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<()> {
         return print(&report);
     }
     let facts = [
-        ("format version", FORMAT_VERSION.to_string()),
+        ("format version", image.version.to_string()),
         ("tokens", header.token_count.to_string()),
         ("dimensions", header.dims.to_string()),
         ("codec", header.codec.to_string()),
