@@ -105,9 +105,15 @@ impl ProductQuantizer {
         }
     }
 
-    /// Bytes of a codebook: its entries one after the other, an `i8` a dimension.
+    /// Bytes of a codebook: its entries one after the other, an `i8` a dimension. 0 for codes of
+    /// other than 4 or 8 bits.
     pub const fn codebook_len(self) -> usize {
-        (self.sub_dims as usize) << self.code_bits
+        let entries = match self.code_bits {
+            4 => 16,
+            8 => 256,
+            _ => 0,
+        };
+        entries * self.sub_dims as usize
     }
 
     /// Codebooks for rows of `dims` values.

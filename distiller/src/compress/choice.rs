@@ -93,6 +93,13 @@ pub(super) fn choose(
         });
     }
     let ladder: Vec<(Codec, f64)> = match options.codec {
+        Some(codec @ Codec::Pq(pq)) if !pq.fits(dims) => {
+            let what = format!(
+                "sub-vectors of {} do not divide {dims} dimensions",
+                pq.sub_dims
+            );
+            return Err(Error::Codec { codec, what });
+        }
         Some(codec) => vec![(codec, 0.0)],
         None => LADDER
             .into_iter()

@@ -24,11 +24,13 @@ pub fn parse_codec(name: &str) -> Option<Codec> {
             let sizes = name.strip_prefix("pq")?;
             let own = sizes.strip_suffix('s');
             let (code_bits, sub_dims) = own.unwrap_or(sizes).split_once('x')?;
-            Some(Codec::Pq(ProductQuantizer {
+            let pq = ProductQuantizer {
                 code_bits: code_bits.parse().ok()?,
                 sub_dims: sub_dims.parse().ok()?,
                 shared: own.is_some(),
-            }))
+            };
+            // Whether it divides a row is known only when there is one.
+            pq.fits(usize::from(pq.sub_dims)).then_some(Codec::Pq(pq))
         }
     }
 }
@@ -142,5 +144,25 @@ impl Scales {
             below
         };
         nearest as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_codecs_are_the_same_thing() {
+        let names = [
+            "f32", "f16", "int8", "int4", "int2", "pq4x8", "pq8x16s", "pq8x32", "pq4x2s",
+        ];
+        for name in names {
+            assert_eq!(parse_codec(name).unwrap().to_string(), name);
+        }
+        for wrong in [
+            "", "pq", "pq8", "pq5x8", "pq8x1", "pq8x33", "pq8x", "pq200x8", "int3",
+        ] {
+            assert_eq!(parse_codec(wrong), None, "{wrong}");
+        }
     }
 }

@@ -372,6 +372,79 @@ fn an_image_converts_to_a_folder_and_back() {
 }
 
 #[test]
+fn flash_makes_an_image_of_the_size_and_says_what_was_chosen() {
+    let sandbox = Sandbox::new();
+    let args = [
+        "convert",
+        "model.fvec",
+        "--flash",
+        "48K",
+        "-o",
+        "small.fvec",
+    ];
+    let output = sandbox.run(&args, "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("of 8000 tokens") && said.contains("of 49152 bytes"),
+        "{said}"
+    );
+    let bytes = fs::metadata(sandbox.path("small.fvec")).unwrap().len();
+    assert!((48_000..=49_152).contains(&bytes), "{bytes}");
+    let tokens = sandbox.stdout(&["tokenize", "small.fvec"], "turn on the light");
+    assert_eq!(tokens, "[\"turn\",\"on\",\"the\",\"light\"]\n");
+
+    let before = fs::read(sandbox.path("small.fvec")).unwrap();
+    let args = ["convert", "model.fvec", "--flash", "1K", "-o", "small.fvec"];
+    let error = sandbox.failure(&args, "");
+    assert!(
+        error.contains("1024 bytes are too few") && error.contains("smallest"),
+        "{error}"
+    );
+    assert_eq!(fs::read(sandbox.path("small.fvec")).unwrap(), before);
+
+    let args = ["convert", "model.fvec", "--flash", "48K", "-o", "folder"];
+    assert!(sandbox.failure(&args, "").contains("ends in .fvec"));
+    assert_eq!(sandbox.files(), ["model.fvec", "small.fvec"]);
+}
+
+#[test]
+fn pareto_scores_sizes_and_writes_one_page() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "pairs.tsv",
+        "score\tsentence1\tsentence2\n5\tturn on the light\tswitch the lamp on\n\
+         2\tturn on the light\tturn off the music\n0\tit is raining\tplay some music\n",
+    );
+    let args = [
+        "pareto",
+        "model.fvec",
+        "--sts",
+        "pairs.tsv",
+        "--sizes",
+        "24K",
+        "64K",
+        "-o",
+        "page.html",
+        "--json",
+    ];
+    let report = sandbox.json(&args);
+    let models = report["models"].as_array().unwrap();
+    assert_eq!(
+        (models.len(), report["peers"].as_array().unwrap().len()),
+        (2, 3)
+    );
+    for (model, most) in models.iter().zip([24 * 1024, 64 * 1024]) {
+        assert!(model["bytes"].as_u64().unwrap() <= most, "{model}");
+        assert!(model["sts"][0]["spearman"].is_number(), "{model}");
+        assert_eq!(model["sts"][0]["by_length"].as_array().unwrap().len(), 4);
+    }
+    let page = fs::read_to_string(sandbox.path("page.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("pairs.tsv") && !page.contains("src="));
+    assert_eq!(sandbox.files(), ["model.fvec", "page.html", "pairs.tsv"]);
+}
+
+#[test]
 fn bad_images_are_refused_in_one_line() {
     let sandbox = Sandbox::new();
     let good = fs::read(sandbox.path("model.fvec")).unwrap();
@@ -477,7 +550,7 @@ fn teachers_that_cannot_be_used_are_refused() {
 fn help_has_an_example_for_every_command() {
     let sandbox = Sandbox::new();
     for command in [
-        "distill", "convert", "encode", "tokenize", "eval", "inspect", "verify",
+        "distill", "convert", "encode", "tokenize", "eval", "pareto", "inspect", "verify",
     ] {
         let help = sandbox.stdout(&[command, "--help"], "");
         assert!(help.contains(&format!("flashvec {command}")), "{help}");
