@@ -8,8 +8,8 @@ use crate::Progress;
 use crate::error::{Error, Result};
 
 /// Codecs from the richest to the leanest, each with the share of running text that must keep its own
-/// rows for it to be worth its bytes; the last is taken if nothing else is. From the grid in
-/// `docs/ablations.md`.
+/// rows for it to be worth its bytes; the last is taken if nothing else is. Measured with
+/// all-MiniLM-L6-v2 from 64 to 640 KB, on STS-B's dev and train sets and on classification.
 const LADDER: [(Codec, f64); 8] = [
     (Codec::F16, 1.0),
     (Codec::Int8, 1.0),
