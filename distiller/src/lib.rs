@@ -5,6 +5,7 @@ pub mod distill;
 pub mod error;
 pub mod files;
 pub mod image;
+mod matrix;
 pub mod model;
 pub mod model2vec;
 pub mod pca;

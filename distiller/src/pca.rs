@@ -1,8 +1,9 @@
 //! Principal component analysis of the table.
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+use faer::{Accum, Mat, MatRef, Par, Side};
 
+use crate::matrix::multiply;
 use crate::{Error, Result};
 
 /// How many dimensions a distilled table has.
@@ -53,15 +54,7 @@ pub fn project(rows: Vec<f32>, width: usize, dims: Dims) -> Result<(Vec<f32>, us
     let components = Mat::from_fn(width, kept, |row, column| {
         vectors[(row, width - 1 - column)] as f32
     });
-    let mut projected = vec![0.0f32; count * kept];
-    matmul(
-        MatMut::from_row_major_slice_mut(&mut projected, count, kept),
-        Accum::Replace,
-        rows,
-        components.as_ref(),
-        1.0,
-        Par::rayon(0),
-    );
+    let mut projected = multiply(rows, components.as_ref());
     fix_signs(&mut projected, kept);
     Ok((projected, kept))
 }

@@ -117,6 +117,14 @@ fn codec_and_vocabulary_can_be_chosen_by_hand() {
     };
     let compressed = made(&model, &by_hand).unwrap();
     assert_eq!((compressed.codec, compressed.tokens), (Codec::Int4, 70));
+    // All tokens, in the richest codec that fits.
+    let all = CompressOptions {
+        vocab_size: Some(usize::MAX),
+        ..options(smallest(&model) + 1_500)
+    };
+    let compressed = made(&model, &all).unwrap();
+    assert_eq!(compressed.tokens, compressed.tokens_before);
+    assert!(compressed.image.len() <= all.flash);
     let too_few = CompressOptions {
         vocab_size: Some(3),
         ..options(10_000)

@@ -106,42 +106,41 @@ pub(super) fn choose(
             .filter(|(codec, _)| !matches!(codec, Codec::Pq(pq) if !pq.fits(dims)))
             .collect(),
     };
-    let measure = |codec: Codec, count: usize| -> Result<(Vec<u32>, usize)> {
-        let kept = tokens.choose(rows, dims, count);
-        let bytes =
-            overhead(&kept)? + kept.len() * codec.row_len(dims) + codebooks_len(codec, dims);
-        progress.advance(1);
-        Ok((kept, bytes))
+    let image_len = |codec: Codec, overhead: usize, count: usize| {
+        overhead + count * codec.row_len(dims) + codebooks_len(codec, dims)
     };
 
     let least = options.vocab_size.unwrap_or(fewest).min(all);
     let leanest = ladder.last().map_or(Codec::Int2, |(codec, _)| *codec);
-    let (kept, smallest) = measure(leanest, least)?;
+    let kept = tokens.choose(rows, dims, least);
+    let overhead_of_least = overhead(&kept)?;
+    progress.advance(1);
+    let smallest = image_len(leanest, overhead_of_least, least);
     if smallest > options.flash {
         return Err(Error::FlashTooSmall {
             asked: options.flash,
             smallest,
         });
     }
-    let fixed =
-        smallest - kept.len() * (leanest.row_len(dims) + TRIE_GUESS) - codebooks_len(leanest, dims);
+    if options.vocab_size.is_some() {
+        let richest = ladder
+            .iter()
+            .find(|(codec, _)| image_len(*codec, overhead_of_least, least) <= options.flash);
+        return Ok(Candidate {
+            codec: richest.map_or(leanest, |(codec, _)| *codec),
+            kept,
+        });
+    }
+    let fixed = overhead_of_least.saturating_sub(least * TRIE_GUESS);
     let fitting = |codec: Codec| {
         let room = options
             .flash
             .saturating_sub(fixed + codebooks_len(codec, dims));
         (room / (codec.row_len(dims) + TRIE_GUESS)).min(all)
     };
-    let wanted = |codec: Codec| {
-        options
-            .vocab_size
-            .map_or_else(|| fitting(codec), |size| size.min(all))
-    };
     let codec = ladder
         .iter()
-        .find(|(codec, coverage)| match options.vocab_size {
-            Some(size) => fitting(*codec) >= size.min(all),
-            None => tokens.coverage(fitting(*codec)) >= coverage * (1.0 - 1e-9),
-        })
+        .find(|(codec, coverage)| tokens.coverage(fitting(*codec)) >= coverage * (1.0 - 1e-9))
         .map_or(leanest, |(codec, _)| *codec);
 
     let mut best = Candidate {
@@ -150,9 +149,11 @@ pub(super) fn choose(
     };
     // Between what fits and what does not, steps as large as the bytes over or to spare allow.
     let (mut fits, mut too_many) = (0, all + 1);
-    let mut count = wanted(codec).clamp(least, all);
+    let mut count = fitting(codec).clamp(least, all);
     for _ in 1..ATTEMPTS {
-        let (kept, bytes) = measure(codec, count)?;
+        let kept = tokens.choose(rows, dims, count);
+        let bytes = image_len(codec, overhead(&kept)?, count);
+        progress.advance(1);
         if bytes <= options.flash {
             fits = count;
             best = Candidate { codec, kept };
@@ -163,7 +164,7 @@ pub(super) fn choose(
             let over = (bytes - options.flash) / codec.row_len(dims) + 1;
             count = count.saturating_sub(over).max(fits).max(least);
         }
-        if count == fits || count == too_many || options.vocab_size.is_some() {
+        if count == fits || count == too_many {
             break;
         }
     }

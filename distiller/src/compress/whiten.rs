@@ -1,9 +1,9 @@
 //! Partial whitening: a flatter spectrum.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Mat, MatRef};
 
 use crate::error::Result;
+use crate::matrix::multiply;
 use crate::pca;
 
 /// Rows along the principal axes of their second moments, each axis divided by its standard deviation
@@ -38,16 +38,7 @@ pub(super) fn whiten(rows: &[f32], width: usize, power: f64, kept: usize) -> Res
     let projection = Mat::from_fn(width, kept, |row, axis| {
         (axes.vectors[(row, width - 1 - axis)] * weight(axis) * scale) as f32
     });
-    let mut whitened = vec![0.0; count * kept];
-    matmul(
-        MatMut::from_row_major_slice_mut(&mut whitened, count, kept),
-        Accum::Replace,
-        matrix,
-        projection.as_ref(),
-        1.0,
-        Par::rayon(0),
-    );
-    Ok(whitened)
+    Ok(multiply(matrix, projection.as_ref()))
 }
 
 #[cfg(test)]

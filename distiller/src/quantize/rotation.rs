@@ -1,7 +1,7 @@
 //! Rotating rows before they are quantised.
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatRef, Par};
 use flashvec::ProductQuantizer;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::{Distribution, StandardNormal};
@@ -10,6 +10,7 @@ use rand_xoshiro::Xoshiro256Plus;
 use super::{Table, product};
 use crate::Silent;
 use crate::error::Result;
+use crate::matrix::multiply;
 
 /// The orthogonal matrix that rows are multiplied by before they are quantised.
 ///
@@ -39,25 +40,19 @@ impl Rotation {
     pub(super) fn apply(self, table: Table<'_>, pq: Option<ProductQuantizer>) -> Result<Vec<f32>> {
         match (self, pq) {
             (Self::None, _) => Ok(table.values.to_vec()),
-            (Self::Hadamard, _) => Ok(multiply(table, hadamard(table.dims).as_ref())),
+            (Self::Hadamard, _) => Ok(rotate(table, hadamard(table.dims).as_ref())),
             (Self::Learned, Some(pq)) => learn(table, pq),
-            (Self::Random | Self::Learned, _) => Ok(multiply(table, random(table.dims).as_ref())),
+            (Self::Random | Self::Learned, _) => Ok(rotate(table, random(table.dims).as_ref())),
         }
     }
 }
 
-fn multiply(table: Table<'_>, rotation: MatRef<'_, f32>) -> Vec<f32> {
+fn rotate(table: Table<'_>, rotation: MatRef<'_, f32>) -> Vec<f32> {
     let count = table.values.len() / table.dims;
-    let mut rotated = vec![0.0; table.values.len()];
-    matmul(
-        MatMut::from_row_major_slice_mut(&mut rotated, count, table.dims),
-        Accum::Replace,
+    multiply(
         MatRef::from_row_major_slice(table.values, count, table.dims),
         rotation,
-        1.0,
-        Par::rayon(0),
-    );
-    rotated
+    )
 }
 
 /// The Q of a Gaussian matrix's QR decomposition, columns such that R's diagonal is positive:
@@ -108,7 +103,7 @@ fn learn(table: Table<'_>, pq: ProductQuantizer) -> Result<Vec<f32>> {
     };
     let mut rotation = random(dims);
     for _ in 0..ROUNDS {
-        let rotated = multiply(directions, rotation.as_ref());
+        let rotated = rotate(directions, rotation.as_ref());
         let rotated = Table {
             values: &rotated,
             dims,
@@ -127,7 +122,7 @@ fn learn(table: Table<'_>, pq: ProductQuantizer) -> Result<Vec<f32>> {
         let svd = correlation.svd().map_err(|_| crate::Error::Eigen)?;
         rotation = svd.U() * svd.V().transpose();
     }
-    Ok(multiply(table, rotation.as_ref()))
+    Ok(rotate(table, rotation.as_ref()))
 }
 
 #[cfg(test)]

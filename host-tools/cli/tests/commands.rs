@@ -403,6 +403,8 @@ fn flash_makes_an_image_of_the_size_and_says_what_was_chosen() {
     );
     assert_eq!(fs::read(sandbox.path("small.fvec")).unwrap(), before);
 
+    let args = ["convert", "model.fvec", "--codec", "int4", "-o", "folder"];
+    assert!(sandbox.failure(&args, "").contains("cannot hold int4 rows"));
     let args = ["convert", "model.fvec", "--flash", "48K", "-o", "folder"];
     assert!(sandbox.failure(&args, "").contains("ends in .fvec"));
     assert_eq!(sandbox.files(), ["model.fvec", "small.fvec"]);

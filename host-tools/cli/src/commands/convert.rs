@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, short, value_name = "OUT")]
     output: PathBuf,
 
-    /// How rows are stored [default: as they are; f32 for a folder from an int8 image]
+    /// How rows are stored: f32, f16, int8, int4, int2, or a product quantiser such as pq8x16s [default: as they are; f32 for a folder from an int8 image]
     #[arg(long, value_parser = codec)]
     codec: Option<Codec>,
 

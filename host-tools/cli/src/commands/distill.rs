@@ -15,7 +15,7 @@ use flashvec_distiller::{
 };
 
 use super::flash::FlashArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Distil a sentence-transformer into an image or a Model2Vec folder
 #[derive(clap::Args)]
@@ -128,6 +128,8 @@ fn parse_dims(value: &str) -> std::result::Result<Dims, String> {
 pub fn run(args: &Args) -> Result<()> {
     let target = Target::of(&args.output)?;
     let for_flash = args.flash.wanted(&target)?;
+    let codec = args.codec.unwrap_or(target.default_codec());
+    target.check_codec(codec)?;
     let (Backend::Candle, Device::Cpu) = (args.backend, args.device);
     let source = TeacherSource::open(&args.teacher)?;
     let options = DistillOptions {
@@ -159,7 +161,6 @@ pub fn run(args: &Args) -> Result<()> {
             .flash
             .write(&model, args.codec, args.vocab_size, &args.output);
     }
-    let codec = args.codec.unwrap_or(target.default_codec());
     target.write(&model, &args.flash.image_options(codec))
 }
 
@@ -186,6 +187,14 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Refuses a codec that the target cannot hold, before the long part.
+    fn check_codec(&self, codec: Codec) -> Result<()> {
+        match self {
+            Self::Image(_) => Ok(()),
+            Self::Folder(_) => row_type(codec).map(drop),
+        }
+    }
+
     /// How rows are stored where nobody says.
     fn default_codec(&self) -> Codec {
         match self {
@@ -202,7 +211,7 @@ impl<'a> Target<'a> {
                 (path, format!(", {} bytes", image.len()))
             }
             Self::Folder(path) => {
-                model2vec::write(model, path, row_type(options.codec))?;
+                model2vec::write(model, path, row_type(options.codec)?)?;
                 (path, String::new())
             }
         };
@@ -216,11 +225,14 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The type of a Model2Vec folder's rows that comes next to a codec.
-fn row_type(codec: Codec) -> RowType {
+/// The type of a Model2Vec folder's rows that a codec is.
+fn row_type(codec: Codec) -> Result<RowType> {
     match codec {
-        Codec::F32 => RowType::F32,
-        Codec::Int8 => RowType::I8,
-        _ => RowType::F16,
+        Codec::F32 => Ok(RowType::F32),
+        Codec::F16 => Ok(RowType::F16),
+        Codec::Int8 => Ok(RowType::I8),
+        _ => Err(Error::Arguments(format!(
+            "a Model2Vec folder cannot hold {codec} rows; ask for f32, f16 or int8, or name a file that ends in .fvec"
+        ))),
     }
 }
