@@ -17,11 +17,11 @@ mod tensors;
 pub mod vocabulary;
 pub mod weighting;
 
-pub use compress::{CompressOptions, Compressed, compress};
+pub use compress::{CompressOptions, Compressed, Pruning, compress, count_tokens};
 pub use distill::{DistillOptions, distill};
 pub use error::{Error, Result};
 pub use model::{Provenance, Rows, StaticModel};
 pub use progress::{Bar, Progress, Silent};
-pub use quantize::Rotation;
+pub use quantize::{Quantization, Rotation, RowScale};
 pub use source::TeacherSource;
 pub use teacher::{CandleTeacher, Pooling, Teacher};

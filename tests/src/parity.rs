@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use flashvec::{Codec, Model};
 use flashvec_distiller::image::{ImageOptions, write_image};
-use flashvec_distiller::{Provenance, Rotation, Rows, Silent, StaticModel};
+use flashvec_distiller::{Provenance, Quantization, Rows, Silent, StaticModel};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -47,7 +47,7 @@ impl Parity {
         };
         let options = ImageOptions {
             codec: Codec::Int8,
-            rotation: Rotation::default(),
+            quantization: Quantization::default(),
             command: String::new(),
             tool: String::new(),
         };

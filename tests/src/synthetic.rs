@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use flashvec::Codec;
 use flashvec_distiller::image::{ImageOptions, write_image};
-use flashvec_distiller::{Provenance, Result, Rotation, Rows, Silent, StaticModel};
+use flashvec_distiller::{Provenance, Quantization, Result, Rows, Silent, StaticModel};
 use serde_json::{Map, Value, json};
 
 /// The committed tokenizer of bert-base-uncased.
@@ -94,7 +94,7 @@ pub fn tiny_tokenizer() -> Value {
 pub fn image(model: &StaticModel, codec: Codec) -> Result<Vec<u8>> {
     let options = ImageOptions {
         codec,
-        rotation: Rotation::default(),
+        quantization: Quantization::default(),
         command: "synthetic".to_owned(),
         tool: "flashvec-tests".to_owned(),
     };

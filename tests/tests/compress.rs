@@ -3,7 +3,7 @@
 use flashvec::{Codec, Model};
 use flashvec_distiller::image::{ImageOptions, read_image};
 use flashvec_distiller::{
-    CompressOptions, Compressed, Error, Rotation, Silent, StaticModel, compress,
+    CompressOptions, Compressed, Error, Quantization, Silent, StaticModel, compress,
 };
 use flashvec_tests::synthetic::{BERT_BASE_UNCASED, model, tiny_tokenizer};
 use tokenizers::Tokenizer;
@@ -18,18 +18,13 @@ const TEXTS: [&str; 6] = [
 ];
 
 fn options(flash: usize) -> CompressOptions {
-    CompressOptions {
-        flash,
-        codec: None,
-        vocab_size: None,
-        whitening: 0.3,
-    }
+    CompressOptions::new(flash)
 }
 
 fn made(model: &StaticModel, options: &CompressOptions) -> Result<Compressed, Error> {
     let image = ImageOptions {
         codec: Codec::Int8,
-        rotation: Rotation::default(),
+        quantization: Quantization::default(),
         command: "compress".to_owned(),
         tool: "flashvec-tests".to_owned(),
     };

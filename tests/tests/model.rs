@@ -3,7 +3,7 @@
 use flashvec::{Codec, Error, Model, cosine, cosine_i8};
 use flashvec_distiller::image::{ImageOptions, Trie, read_image, write_image};
 use flashvec_distiller::vocabulary::{Vocabulary, VocabularyFilter};
-use flashvec_distiller::{Rotation, Silent};
+use flashvec_distiller::{Quantization, Silent};
 use flashvec_tests::golden::{CODECS, TEXTS};
 use flashvec_tests::synthetic::{BERT_BASE_UNCASED, image, model, tiny_image, tiny_tokenizer};
 
@@ -280,7 +280,7 @@ fn an_image_becomes_a_model_and_the_same_image_again() {
         let model = read_image(&image, "tiny.fvec".as_ref()).unwrap();
         let options = ImageOptions {
             codec,
-            rotation: Rotation::default(),
+            quantization: Quantization::default(),
             command: String::new(),
             tool: String::new(),
         };

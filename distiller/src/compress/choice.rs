@@ -112,7 +112,7 @@ pub(super) fn choose(
 
     let least = options.vocab_size.unwrap_or(fewest).min(all);
     let leanest = ladder.last().map_or(Codec::Int2, |(codec, _)| *codec);
-    let kept = tokens.choose(rows, dims, least);
+    let kept = tokens.choose(rows, dims, least, options.pruning);
     let overhead_of_least = overhead(&kept)?;
     progress.advance(1);
     let smallest = image_len(leanest, overhead_of_least, least);
@@ -151,7 +151,7 @@ pub(super) fn choose(
     let (mut fits, mut too_many) = (0, all + 1);
     let mut count = fitting(codec).clamp(least, all);
     for _ in 1..ATTEMPTS {
-        let kept = tokens.choose(rows, dims, count);
+        let kept = tokens.choose(rows, dims, count, options.pruning);
         let bytes = image_len(codec, overhead(&kept)?, count);
         progress.advance(1);
         if bytes <= options.flash {

@@ -15,20 +15,34 @@ const ROUNDS: usize = 3;
 /// Share of an ASCII character as a word or piece of its own, before scaling.
 const CHARACTER_SHARE: f64 = 1e-3;
 
+/// Which tokens an image keeps that has no room for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pruning {
+    /// Those worth most: a token's share of text times the squared distance from its row to the sum of
+    /// the rows of its pieces.
+    #[default]
+    Gain,
+    /// The most frequent: for comparison.
+    Frequency,
+}
+
 /// A vocabulary with what choosing from it needs to know.
 pub(super) struct Tokens<'a> {
     pub(super) tokenizer: &'a WordPieceTokenizer,
     ids: HashMap<&'a str, u32>,
     /// Each token's share of running text.
     pub(super) shares: Vec<f64>,
+    /// The same by Zipf's law, whatever text was counted: what codecs were measured with.
+    zipf: Vec<f64>,
     /// Tokens that always stay.
     stays: Vec<bool>,
 }
 
 impl<'a> Tokens<'a> {
-    /// Shares follow Zipf's law over the vocabulary's order, 1 / (rank + 2), single characters ranked
-    /// after all else: BERT's vocabularies begin with them, however rare they are.
-    pub(super) fn new(tokenizer: &'a WordPieceTokenizer) -> Self {
+    /// Shares are those of `counts`, one a token, each a little larger so that no token counts for
+    /// nothing. Without counts they follow Zipf's law over the vocabulary's order, 1 / (rank + 2), single
+    /// characters ranked after all else: BERT's vocabularies begin with them, however rare they are.
+    pub(super) fn new(tokenizer: &'a WordPieceTokenizer, counts: Option<&[u64]>) -> Self {
         let tokens = &tokenizer.tokens;
         let ids = tokens.iter().map(String::as_str).zip(0..).collect();
         let special = |id: usize| {
@@ -47,14 +61,23 @@ impl<'a> Tokens<'a> {
                 false => 1.0 / (rank + 2) as f64,
             };
         }
-        let total: f64 = shares.iter().sum();
-        shares
-            .iter_mut()
-            .for_each(|share| *share /= total.max(f64::MIN_POSITIVE));
+        let zipf = normalized(shares);
+        let shares = match counts {
+            Some(counts) => {
+                let counts = counts.iter().zip(0..);
+                normalized(
+                    counts
+                        .map(|(&count, id)| if special(id) { 0.0 } else { count as f64 + 1.0 })
+                        .collect(),
+                )
+            }
+            None => zipf.clone(),
+        };
         Self {
             tokenizer,
             ids,
             shares,
+            zipf,
             stays,
         }
     }
@@ -64,16 +87,21 @@ impl<'a> Tokens<'a> {
         self.stays.iter().filter(|stays| **stays).count()
     }
 
-    /// Share of running text that the most frequent `count` tokens make up, at most 1.
+    /// Share of running text that the most frequent `count` tokens make up by Zipf's law, at most 1.
     pub(super) fn coverage(&self, count: usize) -> f64 {
-        let mut shares = self.shares.clone();
+        let mut shares = self.zipf.clone();
         shares.sort_by(|a, b| b.total_cmp(a));
         shares.iter().take(count).sum()
     }
 
-    /// The `count` tokens worth most, in ascending order: a token is worth its share of text times how
-    /// far its pieces' rows add up from its own.
-    pub(super) fn choose(&self, rows: &[f32], dims: usize, count: usize) -> Vec<u32> {
+    /// The `count` tokens worth most, in ascending order.
+    pub(super) fn choose(
+        &self,
+        rows: &[f32],
+        dims: usize,
+        count: usize,
+        pruning: Pruning,
+    ) -> Vec<u32> {
         let all = self.tokenizer.tokens.len();
         let mut kept = vec![true; all];
         let mut order: Vec<u32> = (0..all as u32).collect();
@@ -86,6 +114,9 @@ impl<'a> Tokens<'a> {
                 .map(|id| {
                     if self.stays[id] {
                         return f64::INFINITY;
+                    }
+                    if pruning == Pruning::Frequency {
+                        return self.shares[id];
                     }
                     let mut error = rows[id * dims..(id + 1) * dims].to_vec();
                     for piece in self.pieces(id as u32, &kept).unwrap_or_default() {
@@ -143,6 +174,15 @@ impl<'a> Tokens<'a> {
         }
         Some(pieces)
     }
+}
+
+/// Values as shares of their sum.
+fn normalized(mut values: Vec<f64>) -> Vec<f64> {
+    let total: f64 = values.iter().sum();
+    values
+        .iter_mut()
+        .for_each(|value| *value /= total.max(f64::MIN_POSITIVE));
+    values
 }
 
 /// Whether a token is a single character, as a word or inside one.

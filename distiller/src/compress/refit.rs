@@ -82,7 +82,7 @@ mod tests {
             added_tokens: Vec::new(),
             stages: serde_json::Value::Null,
         };
-        let mut tokens = Tokens::new(&tokenizer);
+        let mut tokens = Tokens::new(&tokenizer, None);
         // A word that text is full of, as against its pieces.
         tokens.shares = vec![0.0, 0.001, 0.001, 0.9, 0.098];
         let rows = [[0.0, 0.0], [1.0, 0.0], [0.0, 0.5], [4.0, 4.0], [1.0, 1.0]].concat();

@@ -21,15 +21,15 @@ pub use trie::Trie;
 
 use crate::error::{Error, Result};
 use crate::model::StaticModel;
-use crate::{Progress, Rotation};
+use crate::{Progress, Quantization};
 
 /// What an image needs to know beside the model.
 #[derive(Clone, Debug)]
 pub struct ImageOptions {
     /// How rows are stored.
     pub codec: Codec,
-    /// How rows are rotated before; only for `int4`, `int2` and product quantisers.
-    pub rotation: Rotation,
+    /// How rows become codes; only for `int4`, `int2` and product quantisers.
+    pub quantization: Quantization,
     /// The command that makes the image, for its header.
     pub command: String,
     /// The tool and its version, for its header.

@@ -46,7 +46,11 @@ pub(super) fn section(
                 values: &values,
                 dims: model.dims,
             };
-            return quantize::quantize(table, codec, options.rotation, max_tokens, progress);
+            let mut quantization = options.quantization.clone();
+            if let Some(weights) = &mut quantization.row_weights {
+                *weights = order.iter().map(|&id| weights[id as usize]).collect();
+            }
+            return quantize::quantize(table, codec, &quantization, max_tokens, progress);
         }
     }
     Ok(Quantized {

@@ -35,6 +35,27 @@ pub fn parse_codec(name: &str) -> Option<Codec> {
     }
 }
 
+/// How rows become codes. The default is what scores best; the rest is there to be compared with it.
+#[derive(Clone, Debug, Default)]
+pub struct Quantization {
+    /// How rows are turned before `int4`, `int2` and product quantisers.
+    pub rotation: Rotation,
+    /// Whose scale a product quantiser's rows have.
+    pub row_scale: RowScale,
+    /// How often a product quantiser's codebooks look at each row, by token id; `None`: at all alike.
+    pub row_weights: Option<Vec<f64>>,
+}
+
+/// Whose scale the rows of a product quantiser have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowScale {
+    /// Each its own: codebooks hold directions.
+    #[default]
+    Own,
+    /// All rows the same: codebooks hold lengths as well.
+    Shared,
+}
+
 /// A table of rows, row-major.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table<'a> {
@@ -70,14 +91,14 @@ pub(crate) struct Quantized {
 pub(crate) fn quantize(
     table: Table<'_>,
     codec: Codec,
-    rotation: Rotation,
+    quantization: &Quantization,
     max_tokens: u32,
     progress: &dyn Progress,
 ) -> Result<Quantized> {
     let impossible = |what: String| Error::Codec { codec, what };
     match codec {
         Codec::Int4 | Codec::Int2 => {
-            let rotated = rotation.apply(table, None)?;
+            let rotated = quantization.rotation.apply(table, None)?;
             let rotated = Table {
                 values: &rotated,
                 dims: table.dims,
@@ -88,12 +109,12 @@ pub(crate) fn quantize(
             })
         }
         Codec::Pq(pq) if pq.fits(table.dims) => {
-            let rotated = rotation.apply(table, Some(pq))?;
+            let rotated = quantization.rotation.apply(table, Some(pq))?;
             let rotated = Table {
                 values: &rotated,
                 dims: table.dims,
             };
-            product::quantize(rotated, pq, max_tokens, progress)
+            product::quantize(rotated, pq, quantization, max_tokens, progress)
         }
         Codec::Pq(pq) => Err(impossible(format!(
             "codes have 4 or 8 bits and sub-vectors 2 to 32 dimensions that divide a row's; {} do not divide {}",

@@ -7,11 +7,12 @@ use linfa::traits::Fit;
 use linfa_clustering::{KMeans, KMeansInit};
 use ndarray::Array2;
 use ndarray_rand::rand::SeedableRng;
+use ndarray_rand::rand::distributions::{Distribution, WeightedIndex};
 use ndarray_rand::rand::seq::index;
 use rand_xoshiro::Xoshiro256Plus;
 use rayon::prelude::*;
 
-use super::{Quantized, Scales, Table};
+use super::{Quantization, Quantized, RowScale, Scales, Table};
 use crate::Progress;
 use crate::error::{Error, Result};
 
@@ -27,19 +28,25 @@ const VALUE_MAX: f32 = 127.0;
 pub(super) struct Codebooks(Vec<f32>);
 
 /// Quantises rows: trains codebooks on the rows' directions, rounds them to 8 bits, finds every
-/// row's codes and the scale at which they come nearest.
+/// row's codes and the scale at which they come nearest. With [`RowScale::Shared`], on the rows as
+/// they are, at a scale for all.
 pub(super) fn quantize(
     table: Table<'_>,
     pq: ProductQuantizer,
+    quantization: &Quantization,
     max_tokens: u32,
     progress: &dyn Progress,
 ) -> Result<Quantized> {
-    let directions = directions(table);
+    let directions = match quantization.row_scale {
+        RowScale::Own => directions(table),
+        RowScale::Shared => table.values.to_vec(),
+    };
     let directions = Table {
         values: &directions,
         dims: table.dims,
     };
-    let mut codebooks = train(directions, pq, progress)?;
+    let weights = quantization.row_weights.as_deref();
+    let mut codebooks = train(directions, pq, weights, progress)?;
     let largest = codebooks.0.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
     let step = if largest > 0.0 {
         largest / VALUE_MAX
@@ -64,11 +71,11 @@ pub(super) fn quantize(
                 product += value * entry;
                 square += entry * entry;
             }
-            // Least squares; a row that its codes point away from is better left out.
-            let scale = if square > 0.0 {
-                (product / square).max(0.0)
-            } else {
-                0.0
+            let scale = match quantization.row_scale {
+                // Least squares; a row that its codes point away from is better left out.
+                RowScale::Own if square > 0.0 => (product / square).max(0.0),
+                RowScale::Own => 0.0,
+                RowScale::Shared => step,
             };
             (codes, scale)
         })
@@ -107,14 +114,23 @@ pub(super) fn directions(table: Table<'_>) -> Vec<f32> {
     values
 }
 
-/// Trains codebooks by k-means.
+/// Trains codebooks by k-means on sub-vectors of rows drawn at random, by weight if there are weights.
 pub(super) fn train(
     table: Table<'_>,
     pq: ProductQuantizer,
+    weights: Option<&[f64]>,
     progress: &dyn Progress,
 ) -> Result<Codebooks> {
     let (sub_dims, sub_vectors) = (usize::from(pq.sub_dims), pq.sub_vectors(table.dims));
     let count = pq.codebooks(table.dims);
+    let weighted = match weights {
+        Some(weights) => Some(
+            WeightedIndex::new(weights).map_err(|error| Error::Clustering {
+                what: error.to_string(),
+            })?,
+        ),
+        None => None,
+    };
     progress.begin("Codebooks", count as u64);
     let books: Result<Vec<Vec<f32>>> = (0..count)
         .into_par_iter()
@@ -123,7 +139,13 @@ pub(super) fn train(
             // A shared codebook is trained on the sub-vectors of all places.
             let places = if pq.shared { sub_vectors } else { 1 };
             let available = table.values.len() / table.dims * places;
-            let samples = index::sample(&mut generator, available, available.min(MAX_SAMPLES));
+            let wanted = available.min(MAX_SAMPLES);
+            let samples: Vec<usize> = match &weighted {
+                Some(weighted) => (0..wanted)
+                    .map(|at| weighted.sample(&mut generator) * places + at % places)
+                    .collect(),
+                None => index::sample(&mut generator, available, wanted).into_vec(),
+            };
             let mut points = Vec::with_capacity(samples.len() * sub_dims);
             for sample in samples {
                 let (row, place) = (sample / places, book + sample % places);

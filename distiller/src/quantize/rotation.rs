@@ -108,7 +108,7 @@ fn learn(table: Table<'_>, pq: ProductQuantizer) -> Result<Vec<f32>> {
             values: &rotated,
             dims,
         };
-        let codebooks = product::train(rotated, pq, &Silent)?;
+        let codebooks = product::train(rotated, pq, None, &Silent)?;
         let approximated = product::approximate(rotated, pq, &codebooks);
         let mut correlation = Mat::<f32>::zeros(dims, dims);
         matmul(

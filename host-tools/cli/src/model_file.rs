@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flashvec::{Codec, Model};
 use flashvec_distiller::image::{ImageOptions, write_image};
-use flashvec_distiller::{Bar, Rotation, Rows, StaticModel, model2vec};
+use flashvec_distiller::{Bar, Quantization, Rows, StaticModel, model2vec};
 
 use crate::error::{Error, Result};
 
@@ -91,7 +91,7 @@ pub fn image_options(codec: Codec) -> ImageOptions {
     );
     ImageOptions {
         codec,
-        rotation: Rotation::default(),
+        quantization: Quantization::default(),
         command: words.join(" "),
         tool: concat!("flashvec ", env!("CARGO_PKG_VERSION")).to_owned(),
     }

@@ -1,17 +1,21 @@
 //! `--flash`: the best image for a size.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use flashvec::Codec;
 use flashvec_distiller::compress::WHITENING;
 use flashvec_distiller::files::write_file;
 use flashvec_distiller::image::ImageOptions;
-use flashvec_distiller::{Bar, CompressOptions, Rotation, StaticModel, compress};
+use flashvec_distiller::{
+    Bar, CompressOptions, Progress, Pruning, Quantization, Rotation, RowScale, StaticModel,
+    compress, count_tokens,
+};
 
 use super::distill::Target;
 use crate::error::{Error, Result};
 use crate::model_file::image_options;
+use crate::texts::Texts;
 
 /// Arguments of commands that can make an image for a size.
 #[derive(clap::Args)]
@@ -25,10 +29,51 @@ pub struct FlashArgs {
     #[arg(long, value_name = "POWER", default_value_t = WHITENING, requires = "flash")]
     whitening: f64,
 
+    /// With --flash: text, one a line, whose tokens are counted to know which are worth keeping; without
+    /// any, Zipf's law is taken over the vocabulary's order
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "flash")]
+    corpus: Vec<PathBuf>,
+
+    /// With --flash: which tokens are kept if not all fit; `gain`: those whose pieces would add up to
+    /// something else, by how often they occur; `frequency`: the most frequent
+    #[arg(long, default_value = "gain", requires = "flash")]
+    pruning: PruningName,
+
+    /// With --flash: leave the rows of the kept tokens as they are, not fitted to stand for the others
+    #[arg(long, requires = "flash")]
+    no_refit: bool,
+
+    /// With --flash: how often a product quantiser's codebooks look at a token, as a power of its share of
+    /// text
+    #[arg(
+        long,
+        value_name = "POWER",
+        default_value_t = 0.0,
+        requires = "flash",
+        hide = true
+    )]
+    codebook_weighting: f64,
+
+    /// Whose scale a product quantiser's rows have
+    #[arg(long, default_value = "own", hide = true)]
+    row_scale: RowScaleName,
+
     /// How rows are rotated before int4, int2 or a product quantiser; `learned` is fitted to the
     /// codebooks
     #[arg(long, default_value = "random")]
     rotation: RotationName,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PruningName {
+    Gain,
+    Frequency,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RowScaleName {
+    Own,
+    Shared,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -43,11 +88,18 @@ impl FlashArgs {
     /// Options of an image made by the command that is running.
     pub fn image_options(&self, codec: Codec) -> ImageOptions {
         ImageOptions {
-            rotation: match self.rotation {
-                RotationName::None => Rotation::None,
-                RotationName::Random => Rotation::Random,
-                RotationName::Hadamard => Rotation::Hadamard,
-                RotationName::Learned => Rotation::Learned,
+            quantization: Quantization {
+                rotation: match self.rotation {
+                    RotationName::None => Rotation::None,
+                    RotationName::Random => Rotation::Random,
+                    RotationName::Hadamard => Rotation::Hadamard,
+                    RotationName::Learned => Rotation::Learned,
+                },
+                row_scale: match self.row_scale {
+                    RowScaleName::Own => RowScale::Own,
+                    RowScaleName::Shared => RowScale::Shared,
+                },
+                row_weights: None,
             },
             ..image_options(codec)
         }
@@ -74,16 +126,23 @@ impl FlashArgs {
     ) -> Result<()> {
         let flash = self.flash.unwrap_or(usize::MAX);
         let options = CompressOptions {
-            flash,
             codec,
             vocab_size,
             whitening: self.whitening,
+            counts: counts(model, &self.corpus)?,
+            pruning: match self.pruning {
+                PruningName::Gain => Pruning::Gain,
+                PruningName::Frequency => Pruning::Frequency,
+            },
+            refit: !self.no_refit,
+            codebook_weighting: self.codebook_weighting,
+            ..CompressOptions::new(flash)
         };
         let image = self.image_options(Codec::Int8);
         let made = compress(model, &options, &image, &Bar::default())?;
         write_file(path, &made.image)?;
         eprintln!(
-            "{}: {} of {} tokens ({:.1} % of running text, the rest in pieces), {} dimensions, {}, {} of {flash} bytes",
+            "{}: {} of {} tokens ({:.1} % of running text, the rest in pieces), {} dimensions, {}, {} of {flash} bytes; cosines correlate {:.3} with the float table's",
             path.display(),
             made.tokens,
             made.tokens_before,
@@ -91,9 +150,40 @@ impl FlashArgs {
             made.dims,
             made.codec,
             made.image.len(),
+            made.correlation,
         );
         Ok(())
     }
+}
+
+/// How often each token occurs in some files, a text a line; `None` without files.
+pub fn counts(model: &StaticModel, corpus: &[PathBuf]) -> Result<Option<Vec<u64>>> {
+    if corpus.is_empty() {
+        return Ok(None);
+    }
+    let sizes = corpus
+        .iter()
+        .map(|path| Ok(std::fs::metadata(path).map_err(Error::io(path))?.len()))
+        .collect::<Result<Vec<u64>>>()?;
+    let bar = Bar::default();
+    bar.begin("Counting tokens, bytes", sizes.iter().sum());
+    let lines = corpus.iter().flat_map(|path| {
+        let mut texts = Texts::file(path);
+        std::iter::from_fn(move || match &mut texts {
+            Ok(texts) => texts.next().transpose(),
+            Err(_) => std::mem::replace(&mut texts, Texts::file(path))
+                .err()
+                .map(Err),
+        })
+    });
+    let counts = count_tokens(
+        model,
+        lines.inspect(|line: &Result<String>| {
+            bar.advance(line.as_ref().map_or(0, |line| line.len() as u64 + 1));
+        }),
+    );
+    bar.finish();
+    counts.map(Some)
 }
 
 /// Bytes: a whole or decimal number and K, M, KiB, MiB (1024), kB, KB or MB (1000).

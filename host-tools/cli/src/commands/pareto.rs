@@ -11,7 +11,7 @@ use flashvec_distiller::{
 };
 use serde_json::{Value, json};
 
-use super::flash::parse_size;
+use super::flash::{counts, parse_size};
 use crate::error::{Error, Result};
 use crate::evaluation::sts::{SentencePairs, StsScore};
 use crate::model_file::image_options;
@@ -43,6 +43,10 @@ pub struct Args {
     /// How far rows' spectrum is flattened, from 0, not at all, to 1
     #[arg(long, value_name = "POWER", default_value_t = flashvec_distiller::compress::WHITENING)]
     whitening: f64,
+
+    /// Text, one a line, whose tokens are counted to know which are worth keeping
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    corpus: Vec<PathBuf>,
 
     /// One HTML page with a plot and all scores; needs nothing else to be shown
     #[arg(long, short, value_name = "FILE")]
@@ -81,12 +85,12 @@ pub fn run(args: &Args) -> Result<()> {
         &Bar::default(),
     )?)?;
     let mut points = Vec::new();
+    let counts = counts(&model, &args.corpus)?;
     for &flash in &args.sizes {
         let options = CompressOptions {
-            flash,
-            codec: None,
-            vocab_size: None,
             whitening: args.whitening,
+            counts: counts.clone(),
+            ..CompressOptions::new(flash)
         };
         let made = compress(
             &model,
