@@ -1,4 +1,4 @@
-//! RAM and code: the limits, and committed figures that fail a test when the truth moves away from them.
+//! RAM, code and instructions: the limits, and committed figures that fail a test when the truth moves away from them.
 
 use std::path::PathBuf;
 
@@ -14,10 +14,14 @@ const CODE_LIMIT_TARGET: &str = "thumbv7em-none-eabihf";
 /// How far a figure may be from the committed one, in percent of that.
 const TOLERANCE: u64 = 3;
 
+/// Name of the table of instructions a token.
+const INSTRUCTIONS: &str = "instructions";
+
 const HEADER: &str = "\
 # Bytes of RAM and code on each target, for each version of rustc they were measured with: a 256-dimensional
-# int8 image, texts of tests/host/src/texts.rs, opt-level \"s\". `cargo xtask device-test` fails when a figure has
-# moved by more than 3 percent, down as well as up; `cargo xtask device-test --accept` rewrites this file.
+# int8 image, texts of tests/host/src/texts.rs, the profile of tests/device. Instructions a token, for an image in each
+# codec. `cargo xtask device-test` fails when a figure has moved by more than 3 percent, down as well as up;
+# `cargo xtask device-test --accept` rewrites this file.
 ";
 
 /// The figures of one target.
@@ -26,6 +30,8 @@ pub struct Figures {
     pub code: u64,
     pub encode_ram: u64,
     pub from_bytes_stack: u64,
+    /// Instructions a token, by codec.
+    pub instructions: Vec<(&'static str, u64)>,
 }
 
 impl Figures {
@@ -49,13 +55,12 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
     let mut committed = load()?;
     if accept {
         let table = figures.iter().map(|of| {
-            let numbers = of
-                .named()
-                .map(|(name, bytes)| (name.to_owned(), Value::Integer(bytes as i64)));
-            (
-                of.target.to_owned(),
-                Value::Table(Table::from_iter(numbers)),
-            )
+            let number =
+                |&(name, figure): &(&str, u64)| (name.to_owned(), Value::Integer(figure as i64));
+            let mut numbers: Table = of.named().iter().map(number).collect();
+            let instructions = of.instructions.iter().map(number).collect();
+            numbers.insert(INSTRUCTIONS.to_owned(), Value::Table(instructions));
+            (of.target.to_owned(), Value::Table(numbers))
         });
         committed.insert(rustc.to_owned(), Value::Table(table.collect()));
         println!("    wrote {}", path().display());
@@ -66,10 +71,15 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
         return Ok(());
     };
     for of in figures {
-        for (name, bytes) in of.named() {
-            let stored = of_compiler
-                .get(of.target)
-                .and_then(|target| target.get(name));
+        let of_target = of_compiler.get(of.target);
+        let of_codecs = of_target.and_then(|target| target.get(INSTRUCTIONS));
+        let bytes = of.named().map(|figure| (of_target, figure, "bytes"));
+        let instructions = of
+            .instructions
+            .iter()
+            .map(|&figure| (of_codecs, figure, "instructions a token"));
+        for (table, (name, found), unit) in bytes.into_iter().chain(instructions) {
+            let stored = table.and_then(|table| table.get(name));
             let Some(stored) = stored
                 .and_then(Value::as_integer)
                 .and_then(|n| u64::try_from(n).ok())
@@ -79,9 +89,9 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
                     of.target
                 ));
             };
-            if bytes.abs_diff(stored) * 100 > stored * TOLERANCE {
+            if found.abs_diff(stored) * 100 > stored * TOLERANCE {
                 return fail(format!(
-                    "{}: {name} moved from {stored} to {bytes} bytes; if that is meant, run with --accept",
+                    "{}: {name} moved from {stored} to {found} {unit}; if that is meant, run with --accept",
                     of.target
                 ));
             }

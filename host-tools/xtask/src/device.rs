@@ -24,33 +24,43 @@ const SYNTHETIC: [(&str, u16); 8] = [
 /// `cargo xtask device-test`.
 pub fn test(image: Option<&Path>, texts: Option<&Path>, accept: bool) -> Result<()> {
     let toolchain = setup::run()?;
-    let Some(image) = image else {
-        return match texts {
-            None => test_synthetic(&toolchain, accept),
-            Some(_) => test_image(&toolchain, &inputs::demo_image()?, texts, None),
-        };
+    let image = match (image, texts) {
+        (Some(image), _) => image.to_path_buf(),
+        (None, Some(_)) => inputs::demo_image()?,
+        (None, None) => return test_synthetic(&toolchain, accept),
     };
-    test_image(&toolchain, image, texts, None)
+    test_image(&toolchain, &image, texts).map(drop)
 }
 
 /// Every codec on every part, and the budgets.
 pub fn test_synthetic(toolchain: &Toolchain, accept: bool) -> Result<()> {
+    let mut figures: Vec<Figures> = Vec::new();
     for (at, (codec, dims)) in SYNTHETIC.into_iter().enumerate() {
         let image = inputs::synthetic_image(codec, dims)?;
-        test_image(toolchain, &image, None, (at == 0).then_some(accept))?;
+        for (part, measured) in PARTS.iter().zip(test_image(toolchain, &image, None)?) {
+            if at == 0 {
+                figures.push(Figures {
+                    target: part.target,
+                    code: measured.code,
+                    encode_ram: measured.run.ram.encode(),
+                    from_bytes_stack: measured.run.ram.from_bytes_stack,
+                    instructions: Vec::new(),
+                });
+            }
+            let of = figures.iter_mut().filter(|of| of.target == part.target);
+            of.for_each(|of| {
+                of.instructions
+                    .push((codec, measured.run.instructions_a_token()))
+            });
+        }
     }
-    Ok(())
+    budgets::check(&figures, &toolchain.version()?, accept)
 }
 
-fn test_image(
-    toolchain: &Toolchain,
-    image: &Path,
-    texts: Option<&Path>,
-    budgets: Option<bool>,
-) -> Result<()> {
+fn test_image(toolchain: &Toolchain, image: &Path, texts: Option<&Path>) -> Result<Vec<Measured>> {
     let texts = inputs::texts(texts)?;
     let expected = host(image, &texts)?;
-    compare(toolchain, image, &texts, &expected, budgets)
+    compare(toolchain, image, &texts, &expected)
 }
 
 /// Encodes on this machine, and fails unless optimisation leaves every bit alone.
@@ -70,34 +80,42 @@ fn host(image: &Path, texts: &Path) -> Result<Vec<String>> {
     }
 }
 
-/// Runs every part, prints a line for each, and checks the budgets if this run is the one they are about.
+/// Runs every part and prints a line for each.
 fn compare(
     toolchain: &Toolchain,
     image: &Path,
     texts: &Path,
     expected: &[String],
-    budgets: Option<bool>,
-) -> Result<()> {
+) -> Result<Vec<Measured>> {
     say(
         "encode on the emulated parts",
         "every part must give this machine's bits",
     );
     println!(
-        "{:<28} {:<15} {:>6} {:>12} {:>11} {:>12} {:>11}",
-        "target triple", "part", "texts", "differences", "encode RAM", "parse stack", "code"
+        "{:<28} {:<15} {:>6} {:>12} {:>12} {:>11} {:>12} {:>11}",
+        "target triple",
+        "part",
+        "texts",
+        "differences",
+        "instr/token",
+        "encode RAM",
+        "parse stack",
+        "code"
     );
-    let mut figures = Vec::new();
+    let mut all = Vec::new();
     let mut differing = Vec::new();
     let mut panicking = Vec::new();
     for part in &PARTS {
-        let Measured { run, code, panics } = measure(toolchain, part, image, texts)?;
+        let measured = measure(toolchain, part, image, texts)?;
+        let Measured { run, code, panics } = &measured;
         let different = differences(expected, &run.results);
         println!(
-            "{:<28} {:<15} {:>6} {:>12} {:>9} B {:>10} B {:>9} B",
+            "{:<28} {:<15} {:>6} {:>12} {:>12} {:>9} B {:>10} B {:>9} B",
             part.target,
             part.core,
             run.results.len(),
             different,
+            run.instructions_a_token(),
             run.ram.encode(),
             run.ram.from_bytes_stack,
             code
@@ -107,15 +125,10 @@ fn compare(
         }
         panicking.extend(
             panics
-                .into_iter()
+                .iter()
                 .map(|name| format!("{name} ({})", part.target)),
         );
-        figures.push(Figures {
-            target: part.target,
-            code,
-            encode_ram: run.ram.encode(),
-            from_bytes_stack: run.ram.from_bytes_stack,
-        });
+        all.push(measured);
     }
     if !differing.is_empty() {
         return fail(format!(
@@ -130,10 +143,7 @@ fn compare(
             panicking.join(", ")
         ));
     }
-    match budgets {
-        Some(accept) => budgets::check(&figures, &toolchain.version()?, accept),
-        None => Ok(()),
-    }
+    Ok(all)
 }
 
 /// What the firmware of a part did, and what flashvec adds to it.

@@ -19,11 +19,11 @@ pub const SENTENCES: [&str; 5] = [
     "Play some music by Johann Sebastian Bach.",
 ];
 
-/// The 256-dimensional int8 image of the demo, distilled again when the distiller has changed.
-pub fn demo_image() -> Result<PathBuf> {
+/// The program `flashvec`, built.
+pub fn command_line() -> Result<PathBuf> {
     say(
         "cargo build flashvec",
-        "the command line distils the image that the parts run",
+        "the command line makes and scores images",
     );
     shell::run(shell::cargo().args([
         "build",
@@ -32,7 +32,12 @@ pub fn demo_image() -> Result<PathBuf> {
         "--package",
         "flashvec-cli",
     ]))?;
-    let program = shell::target_dir().join("release/flashvec");
+    Ok(shell::target_dir().join("release/flashvec"))
+}
+
+/// The 256-dimensional int8 image of the demo, distilled again when the distiller has changed.
+pub fn demo_image() -> Result<PathBuf> {
+    let program = command_line()?;
     let cache = shell::root().join("cache");
     fs::create_dir_all(&cache).map_err(|error| shell::unwritable(&cache, &error))?;
     let image = cache.join("minilm-256d.fvec");

@@ -84,6 +84,15 @@ pub struct Run {
     pub ram: Ram,
 }
 
+impl Run {
+    /// What encoding cost, over all texts.
+    pub fn instructions_a_token(&self) -> u64 {
+        let instructions: u64 = self.costs.iter().map(|cost| cost.instructions).sum();
+        let tokens: u64 = self.costs.iter().map(|cost| cost.tokens).sum();
+        instructions / tokens.max(1)
+    }
+}
+
 /// Builds the three firmware binaries for a target and returns the folder they are in.
 pub fn build(toolchain: &Toolchain, part: &Part) -> Result<PathBuf> {
     shell::run(

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod ablations;
 mod budgets;
 mod demo;
 mod device;
@@ -71,6 +72,10 @@ enum Command {
         #[arg(long)]
         texts: Option<PathBuf>,
     },
+    /// Measures what each part of compression is worth and writes distiller/docs/ablations.md.
+    ///
+    /// Example: cargo xtask ablations minilm-f32/ --sts stsb/dev.tsv --corpus wiki.txt
+    Ablations(ablations::Args),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +89,7 @@ fn main() -> ExitCode {
             accept,
         } => device::test(image.as_deref(), texts.as_deref(), accept),
         Command::BenchDevice { image, texts } => device::bench(image.as_deref(), texts.as_deref()),
+        Command::Ablations(args) => ablations::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
