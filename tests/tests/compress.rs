@@ -2,8 +2,10 @@
 
 use flashvec::{Codec, Model};
 use flashvec_distiller::image::{ImageOptions, read_image};
+use flashvec_distiller::quantize::parse_codec;
 use flashvec_distiller::{
-    CompressOptions, Compressed, Error, Quantization, Silent, StaticModel, compress,
+    CompressOptions, Compressed, Error, Pruning, Quantization, Silent, StaticModel, compress,
+    count_tokens,
 };
 use flashvec_tests::synthetic::{BERT_BASE_UNCASED, model, tiny_tokenizer};
 use tokenizers::Tokenizer;
@@ -103,6 +105,49 @@ fn an_impossible_size_names_the_smallest_possible_one() {
 }
 
 #[test]
+fn counted_tokens_are_kept_before_others() {
+    let model = model(serde_json::from_str(BERT_BASE_UNCASED).unwrap(), 32);
+    // A rare word of BERT's vocabulary that a corpus is full of.
+    let text = "The ship lay in the harbour.".to_owned();
+    let texts = std::iter::repeat_n(Ok::<_, Error>(text), 500);
+    let counts = count_tokens(&model, texts).unwrap();
+    let tokenizer: Tokenizer = serde_json::from_value(model.tokenizer.clone()).unwrap();
+    let id = |token: &str| tokenizer.token_to_id(token).unwrap() as usize;
+    assert_eq!((counts[id("the")], counts[id("harbour")]), (1000, 500));
+    assert_eq!(counts[id("lamp")], 0);
+
+    let kept = |counts: Option<Vec<u64>>| -> bool {
+        let options = CompressOptions {
+            counts,
+            ..options(40_000)
+        };
+        let made = made(&model, &options).unwrap();
+        let pruned = read_image(&made.image, "made".as_ref()).unwrap();
+        pruned.tokenizer["model"]["vocab"].get("harbour").is_some()
+    };
+    assert!(kept(Some(counts)));
+    assert!(!kept(None));
+}
+
+#[test]
+fn a_finer_codec_correlates_better_with_the_float_table() {
+    let model = model(tiny_tokenizer(), 32);
+    let correlation = |name: &str, pruning: Pruning, refit: bool| {
+        let options = CompressOptions {
+            codec: parse_codec(name),
+            pruning,
+            refit,
+            ..options(16_000)
+        };
+        made(&model, &options).unwrap().correlation
+    };
+    let gain = |name| correlation(name, Pruning::Gain, true);
+    assert!(gain("f32") > 0.9999, "{}", gain("f32"));
+    assert!(gain("int4") > gain("int2"), "{}", gain("int4"));
+    assert!(gain("int2") > gain("pq4x16s"), "{}", gain("int2"));
+}
+
+#[test]
 fn codec_and_vocabulary_can_be_chosen_by_hand() {
     let model = model(tiny_tokenizer(), 32);
     let by_hand = CompressOptions {
@@ -112,6 +157,23 @@ fn codec_and_vocabulary_can_be_chosen_by_hand() {
     };
     let compressed = made(&model, &by_hand).unwrap();
     assert_eq!((compressed.codec, compressed.tokens), (Codec::Int4, 70));
+    let narrow = CompressOptions {
+        dims: Some(12),
+        ..options(10_000)
+    };
+    assert_eq!(made(&model, &narrow).unwrap().dims, 12);
+    for dims in [0, 33] {
+        let wrong = CompressOptions {
+            dims: Some(dims),
+            ..options(10_000)
+        };
+        let option = Error::Option {
+            option: "dims",
+            what: format!("{dims} is out of range; the model has 1 to 32"),
+        };
+        let error = made(&model, &wrong).unwrap_err();
+        assert_eq!(error.to_string(), option.to_string());
+    }
     // All tokens, in the richest codec that fits.
     let all = CompressOptions {
         vocab_size: Some(usize::MAX),

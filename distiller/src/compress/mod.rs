@@ -28,6 +28,8 @@ pub struct CompressOptions {
     pub flash: usize,
     /// The codec; `None`: the one that suits the size.
     pub codec: Option<Codec>,
+    /// Principal components to keep; `None`: all.
+    pub dims: Option<usize>,
     /// Tokens to keep; `None`: as many as fit.
     pub vocab_size: Option<usize>,
     /// Power of the whitening, 0 to 1; 0 leaves the spectrum as it is.
@@ -49,6 +51,7 @@ impl CompressOptions {
         Self {
             flash,
             codec: None,
+            dims: None,
             vocab_size: None,
             whitening: WHITENING,
             counts: None,
@@ -107,7 +110,16 @@ pub fn compress(
     }
     let tokenizer = WordPieceTokenizer::from_json(&model.tokenizer)?;
     let tokens = Tokens::new(&tokenizer, options.counts.as_deref());
-    let dims = choice::usable_dims(model.dims, options.codec);
+    let dims = match options.dims {
+        Some(asked) if (1..=model.dims).contains(&asked) => asked,
+        Some(asked) => {
+            return Err(Error::Option {
+                option: "dims",
+                what: format!("{asked} is out of range; the model has 1 to {}", model.dims),
+            });
+        }
+        None => choice::usable_dims(model.dims, options.codec),
+    };
     let rows = whiten::whiten(&dense_rows(model)?, model.dims, options.whitening, dims)?;
     let shrunk = |kept: &[u32], rows: Vec<f32>, dims: usize| StaticModel {
         tokenizer: prune::rewrite(&model.tokenizer, &tokenizer.tokens, kept),

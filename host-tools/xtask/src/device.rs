@@ -1,6 +1,6 @@
-//! `device-test` and `bench-device`: every emulated part against this machine, and what it costs there.
+//! `device-test`: every emulated part against this machine, bit for bit, and what that costs there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::budgets::{self, Figures};
 use crate::machine::{self, PARTS, Part, Run};
@@ -147,15 +147,16 @@ fn compare(
 }
 
 /// What the firmware of a part did, and what flashvec adds to it.
-struct Measured {
-    run: Run,
+pub struct Measured {
+    pub run: Run,
     /// Bytes of flash that the minimal firmware has more than an empty one.
-    code: u64,
+    pub code: u64,
     /// Functions of `core::panicking` in the minimal firmware.
-    panics: Vec<String>,
+    pub panics: Vec<String>,
 }
 
-fn measure(toolchain: &Toolchain, part: &Part, image: &Path, texts: &Path) -> Result<Measured> {
+/// Builds and runs the firmware of a part.
+pub fn measure(toolchain: &Toolchain, part: &Part, image: &Path, texts: &Path) -> Result<Measured> {
     let folder = machine::build(toolchain, part)?;
     let (minimal, empty) = (folder.join("minimal"), folder.join("empty"));
     Ok(Measured {
@@ -169,38 +170,4 @@ fn measure(toolchain: &Toolchain, part: &Part, image: &Path, texts: &Path) -> Re
 pub fn differences(a: &[String], b: &[String]) -> usize {
     let same = a.iter().zip(b).filter(|(a, b)| a == b).count();
     a.len().max(b.len()) - same
-}
-
-/// `cargo xtask bench-device`.
-pub fn bench(image: Option<&Path>, texts: Option<&Path>) -> Result<()> {
-    let toolchain = setup::run()?;
-    let image = image.map_or_else(inputs::demo_image, |path| Ok(path.to_path_buf()))?;
-    let texts: PathBuf = match texts {
-        Some(lines) => inputs::texts(Some(lines))?,
-        None => inputs::sentences()?,
-    };
-    say(
-        "count on the emulated parts",
-        "instructions, which QEMU counts exactly; cycles it does not know, and a real part takes more of them",
-    );
-    println!(
-        "{:<28} {:<15} {:>13} {:>13} {:>13} {:>11} {:>11}",
-        "target triple", "part", "instr/text", "instr/token", "instr/byte", "encode RAM", "code"
-    );
-    for part in &PARTS {
-        let Measured { run, code, .. } = measure(&toolchain, part, &image, &texts)?;
-        let instructions: u64 = run.costs.iter().map(|cost| cost.instructions).sum();
-        let each = |units: u64| instructions as f64 / units.max(1) as f64;
-        println!(
-            "{:<28} {:<15} {:>13.0} {:>13.0} {:>13.1} {:>9} B {:>9} B",
-            part.target,
-            part.core,
-            each(run.costs.len() as u64),
-            each(run.costs.iter().map(|cost| cost.tokens).sum()),
-            each(run.costs.iter().map(|cost| cost.bytes).sum()),
-            run.ram.encode(),
-            code
-        );
-    }
-    Ok(())
 }

@@ -57,6 +57,42 @@ pub fn demo_image() -> Result<PathBuf> {
     Ok(image)
 }
 
+/// The demo's model in another codec.
+pub fn demo_image_in(codec: &str) -> Result<PathBuf> {
+    converted(&format!("minilm-{codec}.fvec"), &["--codec", codec])
+}
+
+/// The demo's model as an int8 image of at most so many tokens.
+pub fn demo_image_of(tokens: usize) -> Result<PathBuf> {
+    if tokens == usize::MAX {
+        return demo_image();
+    }
+    let size = tokens.to_string();
+    let arguments = ["--flash", "14M", "--codec", "int8", "--vocab-size", &size];
+    converted(&format!("minilm-{tokens}.fvec"), &arguments)
+}
+
+/// An image that `flashvec convert` makes of the demo's float model.
+fn converted(name: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let program = command_line()?;
+    let cache = shell::root().join("cache");
+    fs::create_dir_all(&cache).map_err(|error| shell::unwritable(&cache, &error))?;
+    let (float, image) = (cache.join("minilm-f32.fvec"), cache.join(name));
+    if !newer(&float, &program) {
+        say(
+            &format!("flashvec distill {TEACHER} --codec f32"),
+            "a real teacher becomes a float model; the first time its weights are downloaded",
+        );
+        let mut distill = Command::new(&program);
+        distill.args(["distill", TEACHER, "--codec", "f32", "-o"]);
+        shell::run(distill.arg(&float))?;
+    }
+    let mut convert = Command::new(&program);
+    convert.arg("convert").arg(float).args(arguments);
+    shell::run(convert.arg("-o").arg(&image))?;
+    Ok(image)
+}
+
 /// An image with BERT's vocabulary and made-up rows: what the tests run, since they need no teacher.
 pub fn synthetic_image(codec: &str, dims: u16) -> Result<PathBuf> {
     say(

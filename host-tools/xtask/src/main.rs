@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod ablations;
+mod bench;
 mod budgets;
 mod demo;
 mod device;
@@ -65,12 +66,20 @@ enum Command {
     ///
     /// Example: cargo xtask bench-device --image model.fvec --texts sentences.txt
     BenchDevice {
-        /// An image to run instead of the demo's.
-        #[arg(long)]
-        image: Option<PathBuf>,
+        /// Images to run instead of the demo's model in every codec.
+        #[arg(long, num_args = 1..)]
+        image: Vec<PathBuf>,
         /// Lines to encode instead of five built-in sentences.
         #[arg(long)]
         texts: Option<PathBuf>,
+    },
+    /// Plots instructions on an emulated Cortex-M4F against bytes of text and tokens in the vocabulary.
+    ///
+    /// Example: cargo xtask bench-growth --texts sentences.txt
+    BenchGrowth {
+        /// Lines to cut texts from, 50 KB or more.
+        #[arg(long)]
+        texts: PathBuf,
     },
     /// Measures what each part of compression is worth and writes distiller/docs/ablations.md.
     ///
@@ -88,7 +97,8 @@ fn main() -> ExitCode {
             texts,
             accept,
         } => device::test(image.as_deref(), texts.as_deref(), accept),
-        Command::BenchDevice { image, texts } => device::bench(image.as_deref(), texts.as_deref()),
+        Command::BenchDevice { image, texts } => bench::run(&image, texts.as_deref()),
+        Command::BenchGrowth { texts } => bench::growth(&texts),
         Command::Ablations(args) => ablations::run(&args),
     };
     match done {

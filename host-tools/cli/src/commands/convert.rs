@@ -7,7 +7,7 @@ use flashvec_distiller::image::read_image;
 use flashvec_distiller::model2vec;
 
 use super::distill::{Target, codec};
-use super::flash::FlashArgs;
+use super::flash::{ByHand, FlashArgs};
 use crate::error::{Error, Result};
 use crate::model_file::codec_of;
 
@@ -34,6 +34,10 @@ pub struct Args {
     #[command(flatten)]
     flash: FlashArgs,
 
+    /// With --flash: how many principal components to keep
+    #[arg(long, value_name = "N", requires = "flash")]
+    dims: Option<usize>,
+
     /// With --flash: how many tokens to keep
     #[arg(long, value_name = "N", requires = "flash")]
     vocab_size: Option<usize>,
@@ -50,9 +54,12 @@ pub fn run(args: &Args) -> Result<()> {
         model2vec::read(&args.input)?
     };
     if for_flash {
-        return args
-            .flash
-            .write(&model, args.codec, args.vocab_size, &args.output);
+        let by_hand = ByHand {
+            codec: args.codec,
+            dims: args.dims,
+            vocab_size: args.vocab_size,
+        };
+        return args.flash.write(&model, by_hand, &args.output);
     }
     let codec = args.codec.unwrap_or_else(|| codec_of(&model));
     target.write(&model, &args.flash.image_options(codec))

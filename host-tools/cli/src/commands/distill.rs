@@ -14,7 +14,7 @@ use flashvec_distiller::{
     Bar, CandleTeacher, DistillOptions, Pooling, StaticModel, TeacherSource, distill,
 };
 
-use super::flash::FlashArgs;
+use super::flash::{ByHand, FlashArgs};
 use crate::error::{Error, Result};
 
 /// Distil a sentence-transformer into an image or a Model2Vec folder
@@ -157,9 +157,12 @@ pub fn run(args: &Args) -> Result<()> {
     let teacher = CandleTeacher::load(&source.folder)?;
     let model = distill(&teacher, &source, &options, &Bar::default())?;
     if for_flash {
-        return args
-            .flash
-            .write(&model, args.codec, args.vocab_size, &args.output);
+        let by_hand = ByHand {
+            codec: args.codec,
+            dims: None,
+            vocab_size: args.vocab_size,
+        };
+        return args.flash.write(&model, by_hand, &args.output);
     }
     target.write(&model, &args.flash.image_options(codec))
 }

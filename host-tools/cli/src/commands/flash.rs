@@ -84,6 +84,13 @@ enum RotationName {
     Learned,
 }
 
+/// What was chosen by hand; the rest is for `--flash` to choose.
+pub struct ByHand {
+    pub codec: Option<Codec>,
+    pub dims: Option<usize>,
+    pub vocab_size: Option<usize>,
+}
+
 impl FlashArgs {
     /// Options of an image made by the command that is running.
     pub fn image_options(&self, codec: Codec) -> ImageOptions {
@@ -117,17 +124,12 @@ impl FlashArgs {
     }
 
     /// Writes the best image of the size asked for, and says what was chosen.
-    pub fn write(
-        &self,
-        model: &StaticModel,
-        codec: Option<Codec>,
-        vocab_size: Option<usize>,
-        path: &Path,
-    ) -> Result<()> {
+    pub fn write(&self, model: &StaticModel, by_hand: ByHand, path: &Path) -> Result<()> {
         let flash = self.flash.unwrap_or(usize::MAX);
         let options = CompressOptions {
-            codec,
-            vocab_size,
+            codec: by_hand.codec,
+            dims: by_hand.dims,
+            vocab_size: by_hand.vocab_size,
             whitening: self.whitening,
             counts: counts(model, &self.corpus)?,
             pruning: match self.pruning {

@@ -1,0 +1,167 @@
+//! `bench-device` and `bench-growth`: instructions, RAM and code on emulated parts.
+
+use std::path::{Path, PathBuf};
+
+use crate::device::{Measured, measure};
+use crate::machine::{PARTS, Run};
+use crate::shell::{self, Result, fail, say};
+use crate::toolchain::Toolchain;
+use crate::{inputs, setup};
+
+/// Codecs that the demo's model is measured in.
+const CODECS: [&str; 7] = ["int8", "int4", "int2", "pq8x8", "pq8x16s", "pq8x32s", "f16"];
+
+/// Sizes of vocabulary that growth is measured with; the largest is all of the demo's model.
+const VOCABULARIES: [usize; 4] = [2_000, 8_000, 16_000, usize::MAX];
+/// Bytes of text that growth is measured with.
+const LENGTHS: [usize; 7] = [32, 64, 128, 256, 512, 1024, 2048];
+/// Texts of each length.
+const TEXTS_A_LENGTH: usize = 8;
+
+/// `cargo xtask bench-device`: an image and a part a line.
+pub fn run(images: &[PathBuf], texts: Option<&Path>) -> Result<()> {
+    let toolchain = setup::run()?;
+    let mut named: Vec<(String, PathBuf)> = images
+        .iter()
+        .map(|path| (path.display().to_string(), path.clone()))
+        .collect();
+    if named.is_empty() {
+        for codec in CODECS {
+            named.push((codec.to_owned(), inputs::demo_image_in(codec)?));
+        }
+    }
+    let texts = match texts {
+        Some(lines) => inputs::texts(Some(lines))?,
+        None => inputs::sentences()?,
+    };
+    say(
+        "count on the emulated parts",
+        "instructions, which QEMU counts exactly; cycles it does not know, and a real part takes more of them",
+    );
+    println!(
+        "| image | part | instr/text | instr/token | instr/byte | encode RAM | code |\n|---|---|---:|---:|---:|---:|---:|"
+    );
+    for (name, image) in &named {
+        for part in &PARTS {
+            let Measured { run, code, .. } = measure(&toolchain, part, image, &texts)?;
+            let instructions: u64 = run.costs.iter().map(|cost| cost.instructions).sum();
+            let each = |units: u64| instructions as f64 / units.max(1) as f64;
+            println!(
+                "| {name} | {} | {:.0} | {:.0} | {:.1} | {} B | {code} B |",
+                part.core,
+                each(run.costs.len() as u64),
+                each(run.costs.iter().map(|cost| cost.tokens).sum()),
+                each(run.costs.iter().map(|cost| cost.bytes).sum()),
+                run.ram.encode(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// `cargo xtask bench-growth`: a table and a plot of instructions against bytes of text, a line a vocabulary.
+pub fn growth(lines: &Path) -> Result<()> {
+    let toolchain = setup::run()?;
+    let corpus = String::from_utf8_lossy(&shell::read(lines)?).replace('\n', " ");
+    let texts = texts_of_lengths(&corpus)?;
+    let mut columns = Vec::new();
+    for size in VOCABULARIES {
+        let image = inputs::demo_image_of(size)?;
+        columns.push(mean_costs(&run_m4f(&toolchain, &image, &texts)?));
+    }
+    println!("\n{}", page(&columns));
+    Ok(())
+}
+
+/// A file of texts, [`TEXTS_A_LENGTH`] of each length, cut from a corpus at blanks.
+fn texts_of_lengths(corpus: &str) -> Result<PathBuf> {
+    let mut cut = Vec::new();
+    let mut rest = corpus;
+    for len in LENGTHS {
+        for _ in 0..TEXTS_A_LENGTH {
+            let Some(text) = rest
+                .get(..rest.floor_char_boundary(len))
+                .filter(|t| t.len() + 4 > len)
+            else {
+                return fail("too little text: give a file of 50 KB or more");
+            };
+            cut.push(text);
+            rest = rest[text.len()..].trim_start();
+        }
+    }
+    let path = shell::scratch_dir()?.join("growth.txt");
+    shell::write(&path, cut.join("\n"))?;
+    inputs::texts(Some(&path))
+}
+
+fn run_m4f(toolchain: &Toolchain, image: &Path, texts: &Path) -> Result<Run> {
+    let Some(part) = PARTS.iter().find(|part| part.core == "Cortex-M4F") else {
+        return fail("the list of emulated parts has no Cortex-M4F");
+    };
+    Ok(measure(toolchain, part, image, texts)?.run)
+}
+
+/// Mean instructions of the texts of each length, and over all texts instructions a token.
+fn mean_costs(run: &Run) -> (Vec<u64>, u64) {
+    let mean = |costs: &[crate::machine::Cost]| {
+        costs.iter().map(|cost| cost.instructions).sum::<u64>() / costs.len().max(1) as u64
+    };
+    let means = run.costs.chunks(TEXTS_A_LENGTH).map(mean).collect();
+    (means, run.instructions_a_token())
+}
+
+/// Markdown: a Mermaid plot in thousands of instructions, and the figures.
+fn page(columns: &[(Vec<u64>, u64)]) -> String {
+    let lengths: Vec<String> = LENGTHS.iter().map(ToString::to_string).collect();
+    let names = VOCABULARIES.map(|size| match size {
+        usize::MAX => "all".to_owned(),
+        _ => size.to_string(),
+    });
+    let mut page = format!(
+        "```mermaid\n---\nconfig:\n  xyChart:\n    width: 800\n---\nxychart-beta\n    \
+         title \"Cortex-M4F: thousands of instructions against bytes of text, a line a vocabulary\"\n    \
+         x-axis \"bytes of text\" {} --> {}\n    y-axis \"thousand instructions\"\n",
+        LENGTHS[0],
+        LENGTHS[LENGTHS.len() - 1]
+    );
+    // Mermaid spaces the points of a line evenly, so every line is sampled at equal distances.
+    const SAMPLES: usize = 17;
+    let (least, most) = (LENGTHS[0] as f64, LENGTHS[LENGTHS.len() - 1] as f64);
+    for (means, _) in columns {
+        let samples: Vec<String> = (0..SAMPLES)
+            .map(|at| least + (most - least) * at as f64 / (SAMPLES - 1) as f64)
+            .map(|len| format!("{:.0}", interpolated(means, len) / 1000.0))
+            .collect();
+        page.push_str(&format!("    line [{}]\n", samples.join(", ")));
+    }
+    page.push_str("```\n\n");
+    page.push_str(&format!(
+        "| tokens in the vocabulary | {} | a token |\n|---:|{}---:|\n",
+        lengths
+            .iter()
+            .map(|len| format!("{len} B"))
+            .collect::<Vec<_>>()
+            .join(" | "),
+        "---:|".repeat(LENGTHS.len())
+    ));
+    for (name, (means, token)) in names.iter().zip(columns) {
+        let means: Vec<String> = means.iter().map(ToString::to_string).collect();
+        page.push_str(&format!("| {name} | {} | {token} |\n", means.join(" | ")));
+    }
+    page
+}
+
+/// Between the two lengths that were measured next to `len`.
+fn interpolated(means: &[u64], len: f64) -> f64 {
+    let measured: Vec<(f64, f64)> = LENGTHS
+        .iter()
+        .zip(means)
+        .map(|(&len, &mean)| (len as f64, mean as f64))
+        .collect();
+    let between = measured
+        .windows(2)
+        .find(|pair| len <= pair[1].0)
+        .unwrap_or(&measured[measured.len() - 2..]);
+    let ((x0, y0), (x1, y1)) = (between[0], between[1]);
+    y0 + (y1 - y0) * (len - x0) / (x1 - x0)
+}
