@@ -49,13 +49,7 @@ impl<'a> Model<'a> {
             _ => &[],
         };
         let rows = Rows::new(image.section(SectionKind::Rows)?, codebooks, header)?;
-        let tokenizer = Tokenizer {
-            vocabulary,
-            char_map,
-            added_tokens,
-            unk: header.tokenizer.unk,
-            max_word_chars: usize::from(header.tokenizer.max_input_chars_per_word),
-        };
+        let tokenizer = Tokenizer::new(vocabulary, char_map, added_tokens, &header.tokenizer)?;
         Ok(Self {
             header: image.header,
             tokenizer,
@@ -227,8 +221,8 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    /// The text of a token, in the end of `buffer`; `None` if there is no such token or it does
-    /// not fit. Never panics.
+    /// The text of a token, somewhere in `buffer`; `None` if there is no such token or it does not
+    /// fit. Never panics.
     pub fn token<'b>(&self, id: u32, buffer: &'b mut [u8]) -> Option<&'b str> {
         if id >= self.header.token_count {
             return None;
