@@ -3,7 +3,7 @@
 use crate::bytes::u32_at;
 use crate::charmap::{Action, CharMap, layout};
 use crate::error::{Error, Part};
-use crate::image::{MAX_ADDED_TOKENS_LEN, WordPiece};
+use crate::image::MAX_ADDED_TOKENS_LEN;
 use crate::normalize::{decode, hangul_jamo};
 use crate::vocabulary::{Match, Start, Vocabulary};
 
@@ -27,37 +27,13 @@ impl Limits {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tokenizer<'a> {
     pub(crate) vocabulary: Vocabulary<'a>,
-    char_map: CharMap<'a>,
-    added_tokens: AddedTokens<'a>,
+    pub(crate) char_map: CharMap<'a>,
+    pub(crate) added_tokens: AddedTokens<'a>,
     pub(crate) unk: u32,
     pub(crate) max_word_chars: usize,
 }
 
-impl<'a> Tokenizer<'a> {
-    /// Checks that the parts go together: where the character map gives codes, it does not give
-    /// them, or anything else that needs no second look, to a character that added tokens begin
-    /// with.
-    pub(crate) fn new(
-        vocabulary: Vocabulary<'a>,
-        char_map: CharMap<'a>,
-        added_tokens: AddedTokens<'a>,
-        settings: &WordPiece<'_>,
-    ) -> Result<Self, Error> {
-        let overlooked = |byte: u8| {
-            added_tokens.may_begin_with(byte) && char_map.ascii(byte) != layout::ASCII_PAGES
-        };
-        if vocabulary.codes_ascii() && (0..0x80).any(overlooked) {
-            return Err(Error::Damaged(Part::AddedTokens));
-        }
-        Ok(Self {
-            vocabulary,
-            char_map,
-            added_tokens,
-            unk: settings.unk,
-            max_word_chars: usize::from(settings.max_input_chars_per_word),
-        })
-    }
-
+impl Tokenizer<'_> {
     /// Words of scratch that [`Tokenizer::tokenize`] needs: the word's bytes and its pieces.
     pub(crate) const fn scratch_len(max_word_chars: usize) -> usize {
         2 * max_word_chars
@@ -340,7 +316,14 @@ pub(crate) struct AddedTokens<'a> {
 }
 
 impl<'a> AddedTokens<'a> {
-    pub(crate) fn new(entries: &'a [u8], token_count: u32) -> Result<Self, Error> {
+    /// Checks a section. With `looked_up` a byte that a token begins with must be one that the
+    /// character map says to look into the pages for, since only those are looked up here.
+    pub(crate) fn new(
+        entries: &'a [u8],
+        token_count: u32,
+        char_map: &CharMap<'_>,
+        looked_up: bool,
+    ) -> Result<Self, Error> {
         let damaged = Error::Damaged(Part::AddedTokens);
         let mut first_bytes = [0; 8];
         let mut rest = entries;
@@ -350,7 +333,8 @@ impl<'a> AddedTokens<'a> {
         while !rest.is_empty() {
             let (id, text, after) = split_entry(rest).ok_or(damaged)?;
             let (&first, _) = text.split_first().ok_or(damaged)?;
-            if id >= token_count || core::str::from_utf8(text).is_err() {
+            let overlooked = looked_up && char_map.ascii(first) != layout::ASCII_PAGES;
+            if overlooked || id >= token_count || core::str::from_utf8(text).is_err() {
                 return Err(damaged);
             }
             if let Some(bits) = first_bytes.get_mut(usize::from(first / 32)) {

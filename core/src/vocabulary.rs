@@ -116,6 +116,15 @@ struct Group {
     first: Option<u8>,
 }
 
+/// An extent that has begun: what is left of the nodes behind it, the tokens before that, and the
+/// group that goes on there.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    left: usize,
+    tokens: u32,
+    group: Group,
+}
+
 impl<'a> Trie<'a> {
     fn new(section: &'a [u8], token_count: u32, prefix: &str) -> Option<Self> {
         let (codes, rest) = section.split_first_chunk()?;
@@ -130,81 +139,72 @@ impl<'a> Trie<'a> {
         };
         let root = trie.root();
         (nodes.len() <= layout::MAX_NODES_LEN
-            && trie.nodes_are_sound(token_count)
+            && trie.checked_token_count() == Some(token_count)
             && trie.starts_are_sound(trie.words, Some(root))
             && trie.starts_are_sound(trie.continuations, trie.group_behind(prefix)))
         .then_some(trie)
     }
 
-    /// One pass over the nodes, with a stack of the extents that have begun: the last node of a
-    /// group ends the innermost of them, exactly there. So every extent leads to a sibling, no
-    /// group has a digit twice (and so no more than 32 nodes), tokens end where bytes do, and a
-    /// walk has always counted fewer tokens than there are.
-    fn nodes_are_sound(&self, token_count: u32) -> bool {
-        let mut open = [(Place::default(), Group::default()); layout::MAX_OPEN];
-        let mut depth = 0;
-        let mut place = self.root();
+    /// The number of tokens, if the nodes are sound.
+    ///
+    /// One pass, with a stack of the extents that have begun: the last node of a group ends the
+    /// innermost of them, exactly there. So every extent leads to a sibling, no group has a digit
+    /// twice (and so no more than 32 nodes), tokens end where bytes do, and a walk has always
+    /// counted fewer tokens than there are.
+    fn checked_token_count(&self) -> Option<u32> {
+        let mut open = [Open::default(); layout::MAX_OPEN];
+        let mut depth = 0_usize;
         let mut group = Group::default();
-        while let Some(&[node, ..]) = place.rest.first_chunk::<{ layout::PADDING + 1 }>() {
-            let digit = node & DIGIT;
-            let is_fresh = group.digits >> digit & 1 == 0;
-            group.digits |= 1 << digit;
+        let (mut rest, mut tokens) = (self.nodes, 0);
+        loop {
+            let node = rest.first_chunk()?;
+            let digit = node[0] & DIGIT;
             let first_of_two = group.first.is_none() && layout::is_first_of_two(digit);
             let sound = if first_of_two {
-                node & INNER != 0 && node & TOKEN == 0
+                is(node, INNER) && !is(node, TOKEN)
             } else {
                 layout::code(group.first, digit).is_some()
             };
-            if !is_fresh || !sound {
-                return false;
+            if group.digits >> digit & 1 != 0 || !sound {
+                return None;
             }
-            if node & INNER != 0 {
-                let Some(children) = place.children() else {
-                    return false;
+            group.digits |= 1 << digit;
+            if is(node, EXTENT) {
+                let next = Place { rest, tokens }.next()?;
+                *open.get_mut(depth)? = Open {
+                    left: next.rest.len(),
+                    tokens: next.tokens,
+                    group,
                 };
-                if node & EXTENT != 0 {
-                    let (Some(next), Some(slot)) = (place.next(), open.get_mut(depth)) else {
-                        return false;
-                    };
-                    *slot = (next, group);
-                    depth += 1;
-                }
+                depth += 1;
+            }
+            tokens += u32::from(is(node, TOKEN) || !is(node, INNER));
+            rest = rest.get(children_at(node)..)?;
+            if is(node, INNER) {
                 group = Group {
                     digits: 0,
                     first: first_of_two.then_some(digit),
                 };
-                place = children;
-                continue;
-            }
-            if node & EXTENT != 0 {
-                return false;
-            }
-            place = Place {
-                rest: place.rest.get(1..).unwrap_or(&[]),
-                tokens: place.tokens + 1,
-            };
-            if node & LAST_LEAF != 0 {
+            } else if is(node, EXTENT) {
+                return None;
+            } else if is(node, LAST_LEAF) {
                 let Some(above) = depth.checked_sub(1) else {
-                    return place.rest.len() == layout::PADDING && place.tokens == token_count;
+                    return (rest.len() == layout::PADDING).then_some(tokens);
                 };
                 depth = above;
-                match open.get(above) {
-                    Some((end, outer))
-                        if end.rest.len() == place.rest.len() && end.tokens == place.tokens =>
-                    {
-                        group = *outer;
-                    }
-                    _ => return false,
+                let ended = open.get(above)?;
+                if (ended.left, ended.tokens) != (rest.len(), tokens) {
+                    return None;
                 }
+                group = ended.group;
             }
         }
-        false
     }
 
     /// What `starts` say is what a search of the group finds.
     fn starts_are_sound(&self, starts: &[Start3], group: Option<Place<'a>>) -> bool {
         (layout::FIRST_CODE..).zip(starts).all(|(code, &start)| {
-            let (at, tokens) = match group.and_then(|group| group.search_code(code)) {
+            let (at, tokens) = match group.and_then(|group| group.find_code(code)) {
                 Some(found) => ((self.nodes.len() - found.rest.len()) as u32, found.tokens),
                 None => (layout::NO_NODE, 0),
             };
@@ -223,7 +223,7 @@ impl<'a> Trie<'a> {
     /// The group of the nodes behind a prefix of tokens.
     fn group_behind(&self, prefix: &str) -> Option<Place<'a>> {
         prefix.bytes().try_fold(self.root(), |group, byte| {
-            group.search_code(self.code(byte))?.children()
+            group.find_code(self.code(byte))?.children()
         })
     }
 
@@ -322,24 +322,33 @@ impl<'a> Trie<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// The group behind the first digit of a code of two.
+    /// The node with a digit, in the group that begins here.
+    #[inline(never)]
+    fn find(self, digit: u8) -> Option<Self> {
+        let mut place = self;
+        while (*place.rest.first()? ^ digit) & DIGIT != 0 {
+            place = place.next()?;
+        }
+        Some(place)
+    }
+
+    /// The group behind the first digit of a code of two, in the group that begins here.
     #[inline(never)]
     fn first_digit(self, code: u8) -> Option<Self> {
-        search(self, layout::digits(code).0?)?.0.children()
+        self.find(layout::digits(code).0?)?.children()
     }
 
     /// The node that a code leads to, in the group that begins here.
-    #[inline(never)]
-    fn search_code(self, code: u8) -> Option<Self> {
-        let group = if code < layout::FIRST_PAIR {
-            self
+    fn find_code(self, code: u8) -> Option<Self> {
+        if code < layout::FIRST_PAIR {
+            self.find(code)
         } else {
-            self.first_digit(code)?
-        };
-        search(group, code).map(|found| found.0)
+            self.first_digit(code)?.find(code & DIGIT)
+        }
     }
 
-    /// The group of the children of the inner node here.
+    /// The group of the children of the node here.
+    #[inline(never)]
     fn children(self) -> Option<Self> {
         let node = self.rest.first_chunk()?;
         if !is(node, INNER) {
