@@ -109,14 +109,13 @@ impl<E: FnMut(u32)> Word<'_, '_, E> {
         let Some(free) = self.codes.get_mut(self.len..) else {
             return text;
         };
-        let mut taken = 0;
-        for (slot, &byte) in free.iter_mut().zip(text) {
-            let code = char_map.ascii(byte);
-            if code <= layout::ASCII_PAGES {
+        let mut taken = free.len().min(text.len());
+        for (at, (slot, &byte)) in free.iter_mut().zip(text).enumerate() {
+            *slot = char_map.ascii(byte);
+            if *slot <= layout::ASCII_PAGES {
+                taken = at;
                 break;
             }
-            *slot = code;
-            taken += 1;
         }
         self.len += taken;
         text.get(taken..).unwrap_or(&[])

@@ -16,7 +16,7 @@ use crate::error::{Error, Part};
 pub mod layout;
 mod levels;
 
-use layout::{DIGIT, EXTENT, INNER, LAST_LEAF, LONG, NO_CODE, SHORT, TOKEN};
+use layout::{DIGIT, EXTENT, INNER, LAST_LEAF, LONG, MEDIUM, NO_CODE, SHORT, TOKEN};
 
 /// The vocabulary of an image, checked by [`Vocabulary::new`].
 #[derive(Clone, Copy, Debug)]
@@ -90,15 +90,13 @@ impl<'a> Vocabulary<'a> {
 pub(crate) struct Trie<'a> {
     /// The code of each byte.
     codes: &'a [u8; layout::CODES_LEN],
-    /// Where a word is after its first code, from the least code on.
-    words: &'a [Start3],
-    /// The same for a continuation piece.
-    continuations: &'a [Start3],
+    /// Where a word is after its first code, from the least code on, and a continuation piece.
+    starts: [&'a [NodeStart]; 2],
     /// The nodes and their padding.
     nodes: &'a [u8],
 }
 
-type Start3 = [u8; layout::START_LEN];
+type NodeStart = [u8; layout::START_LEN];
 
 /// A place among the nodes: what follows, and the tokens before.
 #[derive(Clone, Copy, Debug, Default)]
@@ -133,15 +131,13 @@ impl<'a> Trie<'a> {
         let (continuations, nodes) = rest.split_at_checked(starts_len)?;
         let trie = Self {
             codes,
-            words: words.as_chunks().0,
-            continuations: continuations.as_chunks().0,
+            starts: [words.as_chunks().0, continuations.as_chunks().0],
             nodes,
         };
-        let root = trie.root();
         (nodes.len() <= layout::MAX_NODES_LEN
             && trie.checked_token_count() == Some(token_count)
-            && trie.starts_are_sound(trie.words, Some(root))
-            && trie.starts_are_sound(trie.continuations, trie.group_behind(prefix)))
+            && trie.starts_are_sound(Start::Word, Some(trie.root()))
+            && trie.starts_are_sound(Start::Continuation, trie.group_behind(prefix)))
         .then_some(trie)
     }
 
@@ -201,8 +197,9 @@ impl<'a> Trie<'a> {
         }
     }
 
-    /// What `starts` say is what a search of the group finds.
-    fn starts_are_sound(&self, starts: &[Start3], group: Option<Place<'a>>) -> bool {
+    /// What the starts say is what a search of the group finds.
+    fn starts_are_sound(&self, start: Start, group: Option<Place<'a>>) -> bool {
+        let starts = self.starts_of(start);
         (layout::FIRST_CODE..).zip(starts).all(|(code, &start)| {
             let (at, tokens) = match group.and_then(|group| group.find_code(code)) {
                 Some(found) => ((self.nodes.len() - found.rest.len()) as u32, found.tokens),
@@ -237,12 +234,8 @@ impl<'a> Trie<'a> {
 
     #[inline(never)]
     fn longest_match(&self, start: Start, codes: &[u8]) -> Match {
-        let starts = match start {
-            Start::Word => self.words,
-            Start::Continuation => self.continuations,
-        };
         let mut found = (0, 0);
-        let Some((mut rest, mut tokens)) = codes.first().and_then(|&code| self.start(starts, code))
+        let Some((mut rest, mut tokens)) = codes.first().and_then(|&code| self.start(start, code))
         else {
             return found;
         };
@@ -270,10 +263,10 @@ impl<'a> Trie<'a> {
                 tokens,
             };
             if code >= layout::FIRST_PAIR {
-                match group.first_digit(code) {
-                    Some(below) => group = below,
-                    None => return found,
-                }
+                let Some(below) = first_digit(children, tokens, code) else {
+                    return found;
+                };
+                group = below;
             }
             len += 1;
             match search(group, code) {
@@ -283,11 +276,20 @@ impl<'a> Trie<'a> {
         }
     }
 
+    #[inline(always)]
+    fn starts_of(&self, start: Start) -> &'a [NodeStart] {
+        let [words, continuations] = self.starts;
+        match start {
+            Start::Word => words,
+            Start::Continuation => continuations,
+        }
+    }
+
     /// The node of the first code.
     #[inline(always)]
-    fn start(&self, starts: &[Start3], code: u8) -> Option<(&'a [u8], u32)> {
+    fn start(&self, start: Start, code: u8) -> Option<(&'a [u8], u32)> {
         let index = usize::from(code).wrapping_sub(usize::from(layout::FIRST_CODE));
-        let &[a, b, c, d, e, f] = starts.get(index)?;
+        let &[a, b, c, d, e, f] = self.starts_of(start).get(index)?;
         let rest = self.nodes.get(u24([a, b, c]) as usize..)?;
         Some((rest, u24([d, e, f])))
     }
@@ -332,18 +334,12 @@ impl<'a> Place<'a> {
         Some(place)
     }
 
-    /// The group behind the first digit of a code of two, in the group that begins here.
-    #[inline(never)]
-    fn first_digit(self, code: u8) -> Option<Self> {
-        self.find(layout::digits(code).0?)?.children()
-    }
-
     /// The node that a code leads to, in the group that begins here.
     fn find_code(self, code: u8) -> Option<Self> {
         if code < layout::FIRST_PAIR {
             self.find(code)
         } else {
-            self.first_digit(code)?.find(code & DIGIT)
+            first_digit(self.rest, self.tokens, code)?.find(code & DIGIT)
         }
     }
 
@@ -401,17 +397,27 @@ fn search(
     }
 }
 
+/// The group behind the first digit of a code of two, in the group that begins with `rest`.
+#[inline(never)]
+fn first_digit(rest: &[u8], tokens: u32, code: u8) -> Option<Place<'_>> {
+    let group = Place { rest, tokens };
+    group.find(layout::digits(code).0?)?.children()
+}
+
 /// Bytes and tokens of a node with all below it, or `None` for the last of its siblings.
 #[inline(always)]
 fn subtree(node: &Chunk) -> Option<(usize, u32)> {
     let head = node[1];
     if is(node, EXTENT) {
+        let &[_, _, a, b, c, d, e, f] = node;
         Some(if head >= SHORT {
             (2 + usize::from(head & 31), u32::from(head >> 5))
-        } else if head < LONG {
-            (3 + usize::from(node[2]), u32::from(head))
+        } else if head < MEDIUM {
+            (3 + usize::from(a), u32::from(head))
+        } else if head == MEDIUM {
+            let [len, tokens] = [[a, b], [c, d]].map(u16::from_le_bytes);
+            (6 + usize::from(len), u32::from(tokens))
         } else {
-            let &[_, _, a, b, c, d, e, f] = node;
             (8 + u24([a, b, c]) as usize, u24([d, e, f]))
         })
     } else if is(node, INNER | LAST_LEAF) {
@@ -429,6 +435,7 @@ fn children_at(node: &Chunk) -> usize {
     } else {
         match node[1] {
             LONG => 8,
+            MEDIUM => 6,
             SHORT.. => 2,
             _ => 3,
         }

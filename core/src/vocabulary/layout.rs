@@ -24,6 +24,8 @@ pub const EXTENT: u8 = 1 << 7;
 
 /// An extent below this has its number of tokens in these bits and its length in the next byte.
 pub const SHORT: u8 = 32;
+/// This extent has its length and its number of tokens in the next four bytes.
+pub const MEDIUM: u8 = 30;
 /// This extent has its length and its number of tokens in the next six bytes.
 pub const LONG: u8 = 31;
 /// Most extents on a path.
@@ -69,8 +71,10 @@ pub const fn code(first: Option<u8>, last: u8) -> Option<u8> {
 pub const fn extent_len(len: usize, tokens: usize) -> usize {
     if len < 32 && tokens < 8 {
         1
-    } else if len < 256 && tokens < LONG as usize {
+    } else if len < 256 && tokens < MEDIUM as usize {
         2
+    } else if len < 1 << 16 && tokens < 1 << 16 {
+        5
     } else {
         7
     }

@@ -19,7 +19,7 @@ pub struct Trie {
 struct Node {
     children: Vec<(u8, usize)>,
     token: Option<u32>,
-    /// How often text passes through, by Zipf's law over token ids.
+    /// How often text passes through, by Zipf's law over the ids of words and pieces.
     weight: f64,
     /// Bytes of all nodes below.
     len: usize,
@@ -37,8 +37,10 @@ impl Trie {
     ///
     /// [`Error::Tokenizer`] if two tokens are equal or the trie is too large.
     pub fn build(tokens: &[String], prefix: &str) -> Result<Self> {
-        let codes = codes(&insert_all(tokens, |byte| (None, byte))?);
-        let mut nodes = insert_all(tokens, |byte| layout::digits(codes[usize::from(byte)]))?;
+        let codes = codes(&insert_all(tokens, prefix, |byte| (None, byte))?);
+        let mut nodes = insert_all(tokens, prefix, |byte| {
+            layout::digits(codes[usize::from(byte)])
+        })?;
         // The likeliest siblings first: a walk passes by those before the one it looks for.
         sort_siblings(&mut nodes, |node| node.weight);
         measure(&mut nodes);
@@ -118,10 +120,23 @@ fn child(nodes: &[Node], parent: usize, code: u8) -> Option<usize> {
 }
 
 /// The trie of all tokens over the labels that `spell` gives for each byte.
-fn insert_all(tokens: &[String], spell: impl Fn(u8) -> (Option<u8>, u8)) -> Result<Vec<Node>> {
+fn insert_all(
+    tokens: &[String],
+    prefix: &str,
+    spell: impl Fn(u8) -> (Option<u8>, u8),
+) -> Result<Vec<Node>> {
     let mut nodes = vec![Node::default()];
+    let mut words = 0.0;
     for (id, token) in tokens.iter().enumerate() {
-        let weight = 1.0 / (id as f64 + 2.0);
+        let body = token.strip_prefix(prefix).unwrap_or(token);
+        // Only these are looked for among siblings: single characters have starts, and a text
+        // has no reserved tokens.
+        let weight = if body.chars().nth(1).is_some() && body.chars().all(char::is_alphanumeric) {
+            words += 1.0;
+            1.0 / (words + 2.0)
+        } else {
+            0.0
+        };
         let mut at = 0;
         let labels = token.bytes().flat_map(|byte| {
             let (first, last) = spell(byte);
@@ -227,6 +242,11 @@ fn extent(len: usize, tokens: usize) -> Vec<u8> {
     match layout::extent_len(len, tokens) {
         1 => vec![(tokens << 5 | len) as u8],
         2 => vec![tokens as u8, len as u8],
+        5 => [layout::MEDIUM]
+            .into_iter()
+            .chain(u24(len).take(2))
+            .chain(u24(tokens).take(2))
+            .collect(),
         _ => [layout::LONG]
             .into_iter()
             .chain(u24(len))
