@@ -79,3 +79,26 @@ pub const fn extent_len(len: usize, tokens: usize) -> usize {
         7
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_spelled_by_digits_of_their_own() {
+        for value in FIRST_CODE..NO_CODE {
+            let (first, last) = digits(value);
+            assert_eq!(code(first, last), Some(value));
+            assert_eq!(is_first_of_two(first.unwrap_or(last)), first.is_some());
+        }
+        let spelled = (0..32)
+            .flat_map(|last| {
+                let firsts = (0..32).filter(|&digit| is_first_of_two(digit)).map(Some);
+                firsts
+                    .chain([None])
+                    .filter_map(move |first| code(first, last))
+            })
+            .count();
+        assert_eq!(spelled, usize::from(NO_CODE - FIRST_CODE));
+    }
+}
