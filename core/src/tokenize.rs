@@ -150,7 +150,7 @@ impl<E: FnMut(u32)> Word<'_, '_, E> {
                     self.end();
                 }
                 layout::ASCII_PAGES => {
-                    let (scalar, scalar_len) = decode(text).unwrap_or_default();
+                    let (scalar, scalar_len) = decode(text);
                     self.push_mapped(scalar);
                     len = scalar_len;
                 }
@@ -296,10 +296,10 @@ fn cut(text: &[u8], chars: u32) -> &[u8] {
     }
     let mut rest = text;
     for _ in 0..chars {
-        let Some((_, len)) = decode(rest) else {
+        if rest.is_empty() {
             break;
-        };
-        rest = rest.get(len..).unwrap_or(&[]);
+        }
+        rest = rest.get(decode(rest).1..).unwrap_or(&[]);
     }
     text.get(..text.len() - rest.len()).unwrap_or(text)
 }

@@ -156,10 +156,9 @@ impl<'a> Trie<'a> {
             let node = rest.first_chunk()?;
             let digit = node[0] & DIGIT;
             let first_of_two = group.first.is_none() && layout::is_first_of_two(digit);
-            let sound = if first_of_two {
-                is(node, INNER) && !is(node, TOKEN)
-            } else {
-                layout::code(group.first, digit).is_some()
+            let sound = match group.first {
+                Some(_) => layout::code(group.first, digit).is_some(),
+                None => !first_of_two || (is(node, INNER) && !is(node, TOKEN)),
             };
             if group.digits >> digit & 1 != 0 || !sound {
                 return None;
@@ -200,13 +199,13 @@ impl<'a> Trie<'a> {
     /// What the starts say is what a search of the group finds.
     fn starts_are_sound(&self, start: Start, group: Option<Place<'a>>) -> bool {
         let starts = self.starts_of(start);
-        (layout::FIRST_CODE..).zip(starts).all(|(code, &start)| {
+        (layout::FIRST_CODE..).zip(starts).all(|(code, start)| {
             let (at, tokens) = match group.and_then(|group| group.find_code(code)) {
                 Some(found) => ((self.nodes.len() - found.rest.len()) as u32, found.tokens),
                 None => (layout::NO_NODE, 0),
             };
-            let [a, b, c, d, e, f] = start;
-            (u24([a, b, c]), u24([d, e, f])) == (at, tokens)
+            let ([a, b, c, _], [d, e, f, _]) = (at.to_le_bytes(), tokens.to_le_bytes());
+            *start == [a, b, c, d, e, f]
         })
     }
 
@@ -232,6 +231,7 @@ impl<'a> Trie<'a> {
             .unwrap_or(NO_CODE)
     }
 
+    /// Follows the codes from one node to the next; the last token on the way is the longest.
     #[inline(never)]
     fn longest_match(&self, start: Start, codes: &[u8]) -> Match {
         let mut found = (0, 0);
@@ -244,13 +244,12 @@ impl<'a> Trie<'a> {
         };
         let mut len = 1;
         loop {
-            if is(node, INNER) {
-                if is(node, TOKEN) {
-                    found = (len, tokens);
-                    tokens += 1;
-                }
-            } else {
+            if !is(node, INNER) {
                 return (len, tokens);
+            }
+            if is(node, TOKEN) {
+                found = (len, tokens);
+                tokens += 1;
             }
             let Some(&code) = codes.get(len) else {
                 return found;

@@ -45,7 +45,7 @@ impl Trie {
         sort_siblings(&mut nodes, |node| node.weight);
         measure(&mut nodes);
         if nodes[0].open > layout::MAX_OPEN {
-            // With the largest subtree last, every open extent at least doubles the nodes.
+            // With the largest subtree last, every open extent at least doubles the tokens.
             sort_siblings(&mut nodes, |node| -(node.tokens as f64));
             measure(&mut nodes);
         }
@@ -129,13 +129,12 @@ fn insert_all(
     let mut words = 0.0;
     for (id, token) in tokens.iter().enumerate() {
         let body = token.strip_prefix(prefix).unwrap_or(token);
-        // Only these are looked for among siblings: single characters have starts, and a text
-        // has no reserved tokens.
+        // Reserved tokens and single characters come first by id, but not by frequency.
         let weight = if body.chars().nth(1).is_some() && body.chars().all(char::is_alphanumeric) {
             words += 1.0;
             1.0 / (words + 2.0)
         } else {
-            0.0
+            1e-6 / (id as f64 + 2.0)
         };
         let mut at = 0;
         let labels = token.bytes().flat_map(|byte| {
