@@ -18,7 +18,8 @@ pub mod layout {
     pub const ASCII_BREAK: u8 = 1;
     /// ASCII entry: a word of its own.
     pub const ASCII_ISOLATE: u8 = 2;
-    /// ASCII entry: look into the pages. Other entries are the character to put in its place.
+    /// ASCII entry: look into the pages, and whether an added token begins here. Other entries are
+    /// the code of the byte to put in its place.
     pub const ASCII_PAGES: u8 = 3;
     /// Action: nothing comes of it.
     pub const DROP: u8 = 0;

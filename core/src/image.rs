@@ -11,7 +11,7 @@ use crate::error::{Error, Part};
 /// First four bytes of every image.
 pub const MAGIC: [u8; 4] = *b"FVEC";
 /// Version of the format that the distiller writes, the newest that this crate reads.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 /// Oldest version of the format that this crate reads.
 pub const OLDEST_VERSION: u16 = 1;
 /// Length of the prelude: magic, version, reserved, image length, header length, CRC-32.

@@ -24,7 +24,8 @@ impl<'a> Model<'a> {
     ///
     /// Prelude, checksum and header come first ([`Image::parse`]). Then each section on its own,
     /// in the order in which they need each other: the trie (its token count must be the
-    /// header's), the character map, the added tokens (their ids must be tokens), the rows and what
+    /// header's), the character map, the added tokens (their ids must be tokens, and the map
+    /// must lead to them), the rows and what
     /// codebooks they need (one row a token, an entry for every code, and no sum over
     /// [`max_tokens`](crate::Pooling::max_tokens) rows can overflow).
     /// Takes time linear in the image.
@@ -42,8 +43,12 @@ impl<'a> Model<'a> {
             header.tokenizer.continuing_subword_prefix,
         )?;
         let char_map = CharMap::new(image.section(SectionKind::CharMap)?)?;
-        let added_tokens =
-            AddedTokens::new(image.section(SectionKind::AddedTokens)?, header.token_count)?;
+        let added_tokens = AddedTokens::new(
+            image.section(SectionKind::AddedTokens)?,
+            header.token_count,
+            &char_map,
+            vocabulary.codes_ascii(),
+        )?;
         let codebooks = match header.codec {
             Codec::Pq(_) => image.section(SectionKind::Codebooks)?,
             _ => &[],
@@ -227,8 +232,8 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    /// The text of a token, in the end of `buffer`; `None` if there is no such token or it does
-    /// not fit. Never panics.
+    /// The text of a token, somewhere in `buffer`; `None` if there is no such token or it does not
+    /// fit. Never panics.
     pub fn token<'b>(&self, id: u32, buffer: &'b mut [u8]) -> Option<&'b str> {
         if id >= self.header.token_count {
             return None;

@@ -6,13 +6,15 @@ const REPLACEMENT: u32 = 0xFFFD;
 /// Decodes the scalar value that `bytes` begins with, and its length in bytes.
 ///
 /// An invalid sequence counts as one U+FFFD for each maximal part that could have begun a valid
-/// one, exactly as `String::from_utf8_lossy` does. `None` only for no bytes.
-#[inline]
-pub(crate) fn decode(bytes: &[u8]) -> Option<(u32, usize)> {
-    let (&first, rest) = bytes.split_first()?;
+/// one, exactly as `String::from_utf8_lossy` does. The length is 0 only for no bytes.
+#[inline(never)]
+pub(crate) fn decode(bytes: &[u8]) -> (u32, usize) {
+    let Some((&first, rest)) = bytes.split_first() else {
+        return (REPLACEMENT, 0);
+    };
     // How many bytes follow, and the range of the first of them (Unicode, table 3-7).
     let (following, low, high) = match first {
-        0..=0x7F => return Some((u32::from(first), 1)),
+        0..=0x7F => return (u32::from(first), 1),
         0xC2..=0xDF => (1, 0x80, 0xBF),
         0xE0 => (2, 0xA0, 0xBF),
         0xED => (2, 0x80, 0x9F),
@@ -20,18 +22,18 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<(u32, usize)> {
         0xF0 => (3, 0x90, 0xBF),
         0xF4 => (3, 0x80, 0x8F),
         0xF1..=0xF3 => (3, 0x80, 0xBF),
-        _ => return Some((REPLACEMENT, 1)),
+        _ => return (REPLACEMENT, 1),
     };
     let mut range = low..=high;
     let mut scalar = u32::from(first) & (0x3F >> following);
     for read in 0..following {
         match rest.get(read) {
             Some(byte) if range.contains(byte) => scalar = scalar << 6 | u32::from(byte & 0x3F),
-            _ => return Some((REPLACEMENT, read + 1)),
+            _ => return (REPLACEMENT, read + 1),
         }
         range = 0x80..=0xBF;
     }
-    Some((scalar, following + 1))
+    (scalar, following + 1)
 }
 
 /// Conjoining jamo of a precomposed Hangul syllable (Unicode, section 3.12): leading consonant,
@@ -54,7 +56,8 @@ mod tests {
 
     fn decode_all(mut bytes: &[u8]) -> String {
         let mut out = String::new();
-        while let Some((scalar, len)) = decode(bytes) {
+        while !bytes.is_empty() {
+            let (scalar, len) = decode(bytes);
             out.push(char::from_u32(scalar).unwrap());
             bytes = &bytes[len..];
         }
@@ -66,7 +69,7 @@ mod tests {
         for scalar in (0..=0x10FFFF).filter_map(char::from_u32) {
             let mut buffer = [0; 4];
             let bytes = scalar.encode_utf8(&mut buffer).as_bytes();
-            assert_eq!(decode(bytes), Some((u32::from(scalar), bytes.len())));
+            assert_eq!(decode(bytes), (u32::from(scalar), bytes.len()));
         }
     }
 

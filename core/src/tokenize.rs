@@ -5,7 +5,7 @@ use crate::charmap::{Action, CharMap, layout};
 use crate::error::{Error, Part};
 use crate::image::MAX_ADDED_TOKENS_LEN;
 use crate::normalize::{decode, hangul_jamo};
-use crate::vocabulary::{Start, Vocabulary};
+use crate::vocabulary::{Match, Start, Vocabulary};
 
 /// How much of a text counts.
 #[derive(Clone, Copy, Debug)]
@@ -47,55 +47,33 @@ impl Tokenizer<'_> {
         scratch: &mut [u32],
         emit: impl FnMut(u32),
     ) {
-        let Some((bytes, pieces)) = scratch.split_at_mut_checked(self.max_word_chars) else {
+        let Some((codes, pieces)) = scratch.split_at_mut_checked(self.max_word_chars) else {
             return;
         };
         let mut word = Word {
             tokenizer: self,
-            bytes: bytemuck::cast_slice_mut(bytes),
+            codes: bytemuck::cast_slice_mut(codes),
             pieces,
             len: 0,
-            chars: 0,
+            following: 0,
             tokens_left: limits.tokens,
             emit,
         };
-        let mut rest = text;
-        let mut chars_left = limits.chars;
-        while word.tokens_left > 0 && chars_left > 0 {
-            let Some(&first) = rest.first() else {
+        let codes_ascii = self.vocabulary.codes_ascii();
+        let mut rest = cut(text, limits.chars);
+        while word.tokens_left > 0 {
+            if codes_ascii {
+                rest = word.take_plain(rest);
+            }
+            let Some((&first, after)) = rest.split_first() else {
                 break;
             };
-            if self.added_tokens.may_begin_with(first)
-                && let Some(added) = self.added_tokens.longest_match(rest, chars_left)
-            {
+            rest = if codes_ascii && self.char_map.ascii(first) == layout::ASCII_BREAK {
                 word.end();
-                word.emit(added.id);
-                chars_left -= added.chars;
-                rest = rest.get(added.len..).unwrap_or(&[]);
-                continue;
-            }
-            chars_left -= 1;
-            let len = if first < 0x80 {
-                match self.char_map.ascii(first) {
-                    layout::ASCII_DROP => {}
-                    layout::ASCII_BREAK => word.end(),
-                    layout::ASCII_ISOLATE => {
-                        word.end();
-                        word.push_byte(first);
-                        word.end();
-                    }
-                    layout::ASCII_PAGES => word.push_mapped(u32::from(first)),
-                    mapped => word.push_byte(mapped),
-                }
-                1
+                after
             } else {
-                let Some((scalar, len)) = decode(rest) else {
-                    break;
-                };
-                word.push_mapped(scalar);
-                len
+                word.special(first, rest)
             };
-            rest = rest.get(len..).unwrap_or(&[]);
         }
         word.end();
     }
@@ -104,12 +82,14 @@ impl Tokenizer<'_> {
 /// The word being read, and where its tokens go.
 struct Word<'t, 's, E> {
     tokenizer: &'t Tokenizer<'t>,
-    bytes: &'s mut [u8],
+    /// The codes of its bytes.
+    codes: &'s mut [u8],
     pieces: &'s mut [u32],
-    /// Bytes of the word so far.
+    /// Codes of the word so far.
     len: usize,
-    /// Characters of the word so far, those that no longer fit included.
-    chars: usize,
+    /// Those of them that do not begin a character; wraps around below zero for a word that has
+    /// more characters than codes fit.
+    following: usize,
     tokens_left: u32,
     emit: E,
 }
@@ -122,16 +102,77 @@ impl<E: FnMut(u32)> Word<'_, '_, E> {
         }
     }
 
-    #[inline]
+    /// Takes what is a plain character in ASCII, as most are, into the word; returns the rest.
+    #[inline(always)]
+    fn take_plain<'r>(&mut self, text: &'r [u8]) -> &'r [u8] {
+        let char_map = self.tokenizer.char_map;
+        let Some(free) = self.codes.get_mut(self.len..) else {
+            return text;
+        };
+        let mut taken = free.len().min(text.len());
+        for (at, (slot, &byte)) in free.iter_mut().zip(text).enumerate() {
+            *slot = char_map.ascii(byte);
+            if *slot <= layout::ASCII_PAGES {
+                taken = at;
+                break;
+            }
+        }
+        self.len += taken;
+        text.get(taken..).unwrap_or(&[])
+    }
+
+    /// Does what the first character or added token of `text` asks for; returns the rest. `first`
+    /// is the text's first byte.
+    #[inline(never)]
+    fn special<'r>(&mut self, first: u8, text: &'r [u8]) -> &'r [u8] {
+        let Tokenizer {
+            vocabulary,
+            char_map,
+            added_tokens,
+            ..
+        } = self.tokenizer;
+        let entry = char_map.ascii(first);
+        let mut len = 1;
+        if (entry == layout::ASCII_PAGES || !vocabulary.codes_ascii())
+            && added_tokens.may_begin_with(first)
+            && let Some((id, added_len)) = added_tokens.longest_match(text)
+        {
+            self.end();
+            self.emit(id);
+            len = added_len;
+        } else {
+            match entry {
+                layout::ASCII_DROP => {}
+                layout::ASCII_BREAK => self.end(),
+                layout::ASCII_ISOLATE => {
+                    self.end();
+                    self.push_byte(first);
+                    self.end();
+                }
+                layout::ASCII_PAGES => {
+                    let (scalar, scalar_len) = decode(text);
+                    self.push_mapped(scalar);
+                    len = scalar_len;
+                }
+                code => self.push_code(code),
+            }
+        }
+        text.get(len..).unwrap_or(&[])
+    }
+
     fn push_byte(&mut self, byte: u8) {
         // Continuation bytes belong to the character before them.
-        self.chars += usize::from(byte & 0xC0 != 0x80);
-        if let Some(slot) = self.bytes.get_mut(self.len) {
-            *slot = byte;
+        self.following += usize::from(byte & 0xC0 == 0x80);
+        self.push_code(self.tokenizer.vocabulary.code(byte));
+    }
+
+    fn push_code(&mut self, code: u8) {
+        if let Some(slot) = self.codes.get_mut(self.len) {
+            *slot = code;
             self.len += 1;
         } else {
             // Four bytes a character fit: more of them is a word that is too long already.
-            self.chars = self.tokenizer.max_word_chars + 1;
+            self.following = self.len.wrapping_sub(self.tokenizer.max_word_chars + 1);
         }
     }
 
@@ -192,18 +233,32 @@ impl<E: FnMut(u32)> Word<'_, '_, E> {
     /// some part of it is no piece or it is too long.
     #[inline(never)]
     fn end(&mut self) {
-        if self.chars == 0 {
-            self.len = 0;
+        let (len, following) = (self.len, self.following);
+        if len == 0 {
             return;
         }
-        let pieces = if self.chars <= self.tokenizer.max_word_chars {
-            self.split()
-        } else {
-            None
-        };
         self.len = 0;
-        self.chars = 0;
-        match pieces {
+        self.following = 0;
+        let tokenizer = self.tokenizer;
+        let most = tokenizer.max_word_chars;
+        let too_long = len > most && len.wrapping_sub(following) > most;
+        let (taken, id) = match self.codes.get(..len) {
+            Some(codes) if !too_long => tokenizer.vocabulary.longest_match(Start::Word, codes),
+            _ => (0, 0),
+        };
+        if taken == len {
+            self.emit(id);
+        } else if taken > 0 {
+            self.end_in_pieces(len, (taken, id));
+        } else {
+            self.emit(tokenizer.unk);
+        }
+    }
+
+    /// Ends a word of which the first piece is only a part.
+    #[inline(never)]
+    fn end_in_pieces(&mut self, len: usize, first: Match) {
+        match self.split(len, first) {
             Some(count) => {
                 for at in 0..count {
                     if let Some(&id) = self.pieces.get(at) {
@@ -215,21 +270,38 @@ impl<E: FnMut(u32)> Word<'_, '_, E> {
         }
     }
 
-    /// Greedy longest match from the left; the number of pieces.
-    fn split(&mut self) -> Option<usize> {
-        let vocabulary = &self.tokenizer.vocabulary;
-        let mut rest = self.bytes.get(..self.len)?;
-        let mut start = Start::Word;
-        let mut count = 0;
-        while !rest.is_empty() {
-            let (len, node) = vocabulary.longest_match(start, rest)?;
-            *self.pieces.get_mut(count)? = vocabulary.id(node);
+    /// Greedy longest match behind the first piece; the number of pieces.
+    fn split(&mut self, len: usize, (mut taken, id): Match) -> Option<usize> {
+        *self.pieces.first_mut()? = id;
+        let mut count = 1;
+        while taken < len {
+            let rest = self.codes.get(taken..len)?;
+            let vocabulary = &self.tokenizer.vocabulary;
+            let (more, id) = vocabulary.longest_match(Start::Continuation, rest);
+            if more == 0 {
+                return None;
+            }
+            *self.pieces.get_mut(count)? = id;
             count += 1;
-            rest = rest.get(len..)?;
-            start = Start::Continuation;
+            taken += more;
         }
         Some(count)
     }
+}
+
+/// The begin of a text that has at most so many scalar values.
+fn cut(text: &[u8], chars: u32) -> &[u8] {
+    if text.len() as u64 <= u64::from(chars) {
+        return text;
+    }
+    let mut rest = text;
+    for _ in 0..chars {
+        if rest.is_empty() {
+            break;
+        }
+        rest = rest.get(decode(rest).1..).unwrap_or(&[]);
+    }
+    text.get(..text.len() - rest.len()).unwrap_or(text)
 }
 
 /// Tokens that are looked for in the raw text, before anything is normalised, `[UNK]` say.
@@ -242,17 +314,15 @@ pub(crate) struct AddedTokens<'a> {
     first_bytes: [u32; 8],
 }
 
-/// An added token found in a text.
-pub(crate) struct AddedToken {
-    pub(crate) id: u32,
-    /// Bytes of text.
-    pub(crate) len: usize,
-    /// Scalar values of text.
-    pub(crate) chars: u32,
-}
-
 impl<'a> AddedTokens<'a> {
-    pub(crate) fn new(entries: &'a [u8], token_count: u32) -> Result<Self, Error> {
+    /// Checks a section. With `looked_up` a byte that a token begins with must be one that the
+    /// character map says to look into the pages for, since only those are looked up here.
+    pub(crate) fn new(
+        entries: &'a [u8],
+        token_count: u32,
+        char_map: &CharMap<'_>,
+        looked_up: bool,
+    ) -> Result<Self, Error> {
         let damaged = Error::Damaged(Part::AddedTokens);
         let mut first_bytes = [0; 8];
         let mut rest = entries;
@@ -262,7 +332,8 @@ impl<'a> AddedTokens<'a> {
         while !rest.is_empty() {
             let (id, text, after) = split_entry(rest).ok_or(damaged)?;
             let (&first, _) = text.split_first().ok_or(damaged)?;
-            if id >= token_count || core::str::from_utf8(text).is_err() {
+            let overlooked = looked_up && char_map.ascii(first) != layout::ASCII_PAGES;
+            if overlooked || id >= token_count || core::str::from_utf8(text).is_err() {
                 return Err(damaged);
             }
             if let Some(bits) = first_bytes.get_mut(usize::from(first / 32)) {
@@ -283,18 +354,14 @@ impl<'a> AddedTokens<'a> {
             .is_some_and(|bits| bits >> (byte % 32) & 1 == 1)
     }
 
+    /// The longest that `text` begins with: its id and its length.
     #[inline(never)]
-    fn longest_match(&self, text: &[u8], chars_left: u32) -> Option<AddedToken> {
-        let mut found: Option<AddedToken> = None;
+    fn longest_match(&self, text: &[u8]) -> Option<(u32, usize)> {
+        let mut found: Option<(u32, usize)> = None;
         let mut rest = self.entries;
         while let Some((id, token, after)) = split_entry(rest) {
-            let len = token.len();
-            let chars = token.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as u32;
-            if chars <= chars_left
-                && text.starts_with(token)
-                && found.as_ref().is_none_or(|best| len > best.len)
-            {
-                found = Some(AddedToken { id, len, chars });
+            if text.starts_with(token) && found.is_none_or(|(_, len)| token.len() > len) {
+                found = Some((id, token.len()));
             }
             rest = after;
         }

@@ -1,42 +1,29 @@
-//! The vocabulary: a trie in level order, read in place.
+//! The vocabulary: a trie in preorder, read in place.
 //!
-//! Nodes are numbered level by level, siblings next to each other, the root left out. A node has
-//! a label and three bits: *inner* (has children), *last* (of its siblings), *token* (the path to
-//! it spells a token). Token ids are not stored: a token's id is the number of token bits before
-//! its own.
+//! A node is a byte: a digit of 5 bits, and whether it is *inner* (has children), the last of its
+//! siblings, and a *token* (the path to it spells one). Its children follow it, then its next
+//! sibling. An inner node that is not the last of its siblings has the *extent* of its subtree,
+//! bytes and tokens, before its children, so that a walk can pass it by. No id is stored: a
+//! token's id is the number of tokens before it, which a walk has counted when it gets there.
 //!
-//! A label is a digit of 6 bits: the bytes that tokens have most of are one digit each, the others
-//! two. In version 1 of the format a label is a byte.
+//! Every byte that tokens have has a code. The codes of those they have most of are one digit,
+//! the others two. For each code the section says where the walk of a word and that of a
+//! continuation piece are after it, since those two groups are the widest.
 
-use crate::bytes::{u24_at, u32_at};
+use crate::bytes::u24;
 use crate::error::{Error, Part};
 
 pub mod layout;
+mod levels;
 
-use layout::{
-    BLOCK_LEN, BLOCK_NODES, CHILDREN, FIRST_OF_TWO, INNER, LABELS_LEN, LAST, TOKEN, TOKENS_BEFORE,
-};
+use layout::{DIGIT, EXTENT, INNER, LAST_LEAF, LONG, MEDIUM, NO_CODE, SHORT, TOKEN};
 
-/// The trie of an image, checked by [`Vocabulary::new`].
+/// The vocabulary of an image, checked by [`Vocabulary::new`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Vocabulary<'a> {
-    labels: Labels<'a>,
-    blocks: &'a [[u8; BLOCK_LEN]],
-    /// First node of the group of pieces that continue a word.
-    continuation: Option<u32>,
-}
-
-/// The labels of all nodes.
-#[derive(Clone, Copy, Debug)]
-enum Labels<'a> {
-    /// Version 1.
-    Bytes(&'a [u8]),
-    Digits {
-        /// Each byte's place among the bytes.
-        ranks: &'a [u8; 256],
-        /// For 32 nodes each: the sets of nodes whose digit has bit 0, 1, ..., 5.
-        sets: &'a [[[u8; 4]; 6]],
-    },
+pub(crate) enum Vocabulary<'a> {
+    Preorder(Trie<'a>),
+    /// Versions 1 and 2 of the format. Codes are the bytes themselves.
+    Levels(levels::Trie<'a>),
 }
 
 /// Where a walk starts.
@@ -46,369 +33,425 @@ pub(crate) enum Start {
     Continuation,
 }
 
+/// The longest token found: the codes it takes, 0 if there is none, and its id.
+pub(crate) type Match = (usize, u32);
+
 impl<'a> Vocabulary<'a> {
-    /// Checks a section and finds the node where continuation pieces start.
+    /// Checks a section, also that continuation pieces start behind `prefix`.
     pub(crate) fn new(
         section: &'a [u8],
         version: u16,
         token_count: u32,
         prefix: &str,
     ) -> Result<Self, Error> {
-        let damaged = Error::Damaged(Part::Vocabulary);
-        let nodes = u32_at(section, 0);
-        let mut trie = Self::cut(section, version, nodes).ok_or(damaged)?;
-        if !trie.is_sound(nodes, token_count) {
-            return Err(damaged);
-        }
-        trie.continuation = trie.find_continuation(prefix);
-        Ok(trie)
-    }
-
-    /// Cuts a section into its parts.
-    fn cut(section: &'a [u8], version: u16, nodes: u32) -> Option<Self> {
-        if nodes == 0 || nodes > layout::MAX_NODES {
-            return None;
-        }
-        let block_count = nodes.div_ceil(BLOCK_NODES) as usize;
-        let (labels, blocks) = if version == 1 {
-            let (labels, blocks) = section.get(4..)?.split_at_checked(nodes as usize)?;
-            (Labels::Bytes(labels), blocks)
+        let trie = if version < 3 {
+            levels::Trie::new(section, version, token_count, prefix).map(Self::Levels)
         } else {
-            let (ranks, body) = section.get(4..)?.split_first_chunk()?;
-            let (labels, blocks) = body.split_at_checked(block_count * LABELS_LEN)?;
-            let sets = labels.as_chunks().0.as_chunks().0;
-            (Labels::Digits { ranks, sets }, blocks)
+            Trie::new(section, token_count, prefix).map(Self::Preorder)
         };
-        (blocks.len() == block_count * BLOCK_LEN).then_some(Self {
-            labels,
-            blocks: blocks.as_chunks().0,
-            continuation: None,
-        })
+        trie.ok_or(Error::Damaged(Part::Vocabulary))
     }
 
-    /// Every byte has a rank of its own. Then two cursors walk the level order side by side,
-    /// `node` over all nodes and `group` over the groups of children that inner nodes own, in the
-    /// same order. Since every group lies behind its owner, no walk can cycle; since groups have
-    /// no more nodes than there are labels, no scan is longer. A node with the first digit of two
-    /// is no token and has children with second digits only, so tokens end where bytes do.
-    fn is_sound(&self, nodes: u32, token_count: u32) -> bool {
-        let mut most_siblings = 256;
-        if let Labels::Digits { ranks, .. } = self.labels {
-            most_siblings = 64;
-            if !(0..=u8::MAX).all(|rank| byte_of(ranks, rank).is_some()) {
-                return false;
-            }
-        }
-        let mut group = self.skip_groups(0, 1);
-        if group > most_siblings {
-            return false;
-        }
-        let mut tokens = 0_u32;
-        for node in 0..nodes {
-            if node % BLOCK_NODES == 0
-                && (self.number(CHILDREN, node) != group
-                    || self.number(TOKENS_BEFORE, node) != tokens)
-            {
-                return false;
-            }
-            let token = self.bit(TOKEN, node);
-            tokens += u32::from(token);
-            if !self.bit(INNER, node) {
-                if !token || self.first_of_two(node).is_some() {
-                    return false;
-                }
-                continue;
-            }
-            let mut children = group..self.skip_groups(group, 1);
-            group = children.end;
-            if children.start <= node || children.end - children.start > most_siblings {
-                return false;
-            }
-            let first = self.first_of_two(node);
-            if first.is_some()
-                && (token || children.any(|node| layout::rank(first, self.label(node)).is_none()))
-            {
-                return false;
-            }
-        }
-        // A group that is not ended within the nodes ends behind them.
-        group == nodes && tokens == token_count
-    }
-
-    /// The group that continuation pieces begin in, behind `prefix`.
-    fn find_continuation(&self, prefix: &str) -> Option<u32> {
-        if prefix.is_empty() {
-            return Some(0);
-        }
-        let (len, node) = self.walk(0, prefix.as_bytes(), true);
-        if len == prefix.len() {
-            self.children(node)
-        } else {
-            None
-        }
-    }
-
-    /// The longest token that `text` begins with: its length in bytes and the node that spells it.
+    /// Whether the character map of the image gives codes of this vocabulary for ASCII.
     #[inline]
-    pub(crate) fn longest_match(&self, start: Start, text: &[u8]) -> Option<(usize, u32)> {
-        let group = match start {
-            Start::Word => 0,
-            Start::Continuation => self.continuation?,
-        };
-        let (len, node) = self.walk(group, text, false);
-        (len > 0).then_some((len, node))
+    pub(crate) const fn codes_ascii(&self) -> bool {
+        matches!(self, Self::Preorder(_))
     }
 
-    /// Follows `text` from the group that begins at `group`: how far there is a token, or with
-    /// `any` a node, and the last such node.
-    fn walk(&self, mut group: u32, text: &[u8], any: bool) -> (usize, u32) {
-        let mut found = (0, 0);
-        for (at, &byte) in text.iter().enumerate() {
-            let (mut label, last) = self.labels_of(byte);
-            loop {
-                let Some(node) = self.sibling(group, label) else {
-                    return found;
-                };
-                let spelled = label == last;
-                if spelled {
-                    if any || self.bit(TOKEN, node) {
-                        found = (at + 1, node);
-                    }
-                    if at + 1 == text.len() {
-                        return found;
-                    }
-                }
-                match self.children(node) {
-                    Some(first) => group = first,
-                    None => return found,
-                }
-                if spelled {
-                    break;
-                }
-                label = last;
-            }
-        }
-        found
-    }
-
-    /// The first and the last label that spell a byte; they may be the same.
+    /// The code of a byte.
     #[inline]
-    fn labels_of(&self, byte: u8) -> (u8, u8) {
-        match self.labels {
-            Labels::Bytes(_) => (byte, byte),
-            Labels::Digits { ranks, .. } => {
-                let rank = ranks.get(usize::from(byte)).copied().unwrap_or(0);
-                let (first, last) = layout::digits(rank);
-                (first.unwrap_or(last), last)
-            }
+    pub(crate) fn code(&self, byte: u8) -> u8 {
+        match self {
+            Self::Preorder(trie) => trie.code(byte),
+            Self::Levels(_) => byte,
         }
     }
 
-    /// The id of a token, from the node that spells it.
+    /// The longest token that `codes` begin with.
     #[inline]
-    pub(crate) fn id(&self, node: u32) -> u32 {
-        self.number(TOKENS_BEFORE, node) + self.rank(TOKEN, node)
+    pub(crate) fn longest_match(&self, start: Start, codes: &[u8]) -> Match {
+        match self {
+            Self::Preorder(trie) => trie.longest_match(start, codes),
+            Self::Levels(trie) => trie.longest_match(start, codes),
+        }
     }
 
-    /// Spells a token, back to front, into the end of `buffer`.
+    /// Spells a token somewhere in `buffer`.
     pub(crate) fn spell<'b>(&self, id: u32, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-        let mut node = self.node_of(id)?;
-        let mut at = buffer.len();
-        loop {
-            let mut byte = self.label(node);
-            let mut above = self.parent(node);
-            if let Labels::Digits { ranks, .. } = self.labels {
-                let first = above.and_then(|above| self.first_of_two(above));
-                if first.is_some() {
-                    above = self.parent(above?);
-                }
-                let rank = layout::rank(first, byte)?;
-                byte = byte_of(ranks, rank)?;
-            }
-            at = at.checked_sub(1)?;
-            *buffer.get_mut(at)? = byte;
-            match above {
-                Some(above) => node = above,
-                None => return buffer.get(at..),
-            }
+        match self {
+            Self::Preorder(trie) => trie.spell(id, buffer),
+            Self::Levels(trie) => trie.spell(id, buffer),
         }
-    }
-
-    /// The node that spells a token.
-    fn node_of(&self, id: u32) -> Option<u32> {
-        let first = self.last_block(|first| self.number(TOKENS_BEFORE, first) <= id)?;
-        self.select(TOKEN, first, id - self.number(TOKENS_BEFORE, first))
-    }
-
-    /// The parent of a node, or `None` for a child of the root.
-    fn parent(&self, node: u32) -> Option<u32> {
-        if self.number(CHILDREN, 0) > node {
-            return None;
-        }
-        let first = self.last_block(|first| self.number(CHILDREN, first) <= node)?;
-        let mut groups = 0;
-        for sibling in self.number(CHILDREN, first)..node {
-            groups += u32::from(self.bit(LAST, sibling));
-        }
-        self.select(INNER, first, groups)
-    }
-
-    /// First node of the last block for whose first node a monotone `test` holds.
-    fn last_block(&self, test: impl Fn(u32) -> bool) -> Option<u32> {
-        let (mut low, mut high) = (0, self.blocks.len() as u32);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if test(middle * BLOCK_NODES) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Some(low.checked_sub(1)? * BLOCK_NODES)
-    }
-
-    /// The node with a label in the group that begins at `group`.
-    fn sibling(&self, group: u32, label: u8) -> Option<u32> {
-        let mut node = group;
-        match self.labels {
-            Labels::Bytes(labels) => loop {
-                if *labels.get(node as usize)? == label {
-                    return Some(node);
-                }
-                if self.bit(LAST, node) {
-                    return None;
-                }
-                node += 1;
-            },
-            Labels::Digits { sets, .. } => loop {
-                let mut same = u32::MAX;
-                for (bit, set) in sets.get(node as usize / 32)?.iter().enumerate() {
-                    let with_bit = 0_u32.wrapping_sub(u32::from(label >> bit & 1));
-                    same &= !(u32::from_le_bytes(*set) ^ with_bit);
-                }
-                let lasts = self.word(LAST, node) >> (node % 32);
-                // The group's nodes: up to the first last one.
-                let found = same >> (node % 32) & (lasts ^ lasts.wrapping_sub(1));
-                if found != 0 {
-                    return Some(node + found.trailing_zeros());
-                }
-                if lasts != 0 {
-                    return None;
-                }
-                node = (node | 31) + 1;
-            },
-        }
-    }
-
-    /// The label of a node.
-    #[inline(never)]
-    fn label(&self, node: u32) -> u8 {
-        match self.labels {
-            Labels::Bytes(labels) => labels.get(node as usize).copied().unwrap_or(0),
-            Labels::Digits { sets, .. } => {
-                let sets = sets.get(node as usize / 32).copied().unwrap_or_default();
-                sets.iter().rev().fold(0, |digit, set| {
-                    digit << 1 | (u32::from_le_bytes(*set) >> (node % 32)) as u8 & 1
-                })
-            }
-        }
-    }
-
-    /// The label of a node if it is the first digit of two.
-    fn first_of_two(&self, node: u32) -> Option<u8> {
-        match self.labels {
-            Labels::Bytes(_) => None,
-            Labels::Digits { .. } => Some(self.label(node)).filter(|&digit| digit >= FIRST_OF_TWO),
-        }
-    }
-
-    /// The first child of a node, or `None` for a leaf.
-    #[inline]
-    fn children(&self, node: u32) -> Option<u32> {
-        if !self.bit(INNER, node) {
-            return None;
-        }
-        Some(self.skip_groups(self.number(CHILDREN, node), self.rank(INNER, node)))
-    }
-
-    /// The node behind the next `groups` groups (at most 63), counted from `node`.
-    fn skip_groups(&self, mut node: u32, mut groups: u32) -> u32 {
-        while groups > 0 {
-            // What is left of the 32 last bits that `node` lies in, its own lowest.
-            let word = self.word(LAST, node) >> (node % 32);
-            let ones = word.count_ones();
-            if ones < groups {
-                groups -= ones;
-                node = (node | 31) + 1;
-                if (node / BLOCK_NODES) as usize >= self.blocks.len() {
-                    return node;
-                }
-            } else {
-                let mut rest = word;
-                for _ in 1..groups {
-                    rest &= rest.wrapping_sub(1);
-                }
-                return node + rest.trailing_zeros() + 1;
-            }
-        }
-        node
-    }
-
-    #[inline]
-    fn block(&self, node: u32) -> Option<&'a [u8; BLOCK_LEN]> {
-        self.blocks.get((node / BLOCK_NODES) as usize)
-    }
-
-    /// One of the two numbers of the node's block.
-    #[inline]
-    fn number(&self, at: usize, node: u32) -> u32 {
-        self.block(node).map_or(0, |block| u24_at(block, at))
-    }
-
-    #[inline]
-    fn bit(&self, bits: usize, node: u32) -> bool {
-        self.block(node)
-            .and_then(|block| block.get(bits + (node % BLOCK_NODES / 8) as usize))
-            .is_some_and(|byte| byte >> (node % 8) & 1 == 1)
-    }
-
-    /// The 32 bits of a kind in which the node's bit lies.
-    #[inline]
-    fn word(&self, bits: usize, node: u32) -> u32 {
-        self.block(node).map_or(0, |block| {
-            u32_at(block, bits + (node % BLOCK_NODES / 32 * 4) as usize)
-        })
-    }
-
-    /// How many bits of a kind are set before the node's in its block.
-    #[inline(never)]
-    fn rank(&self, bits: usize, node: u32) -> u32 {
-        let before = self.word(bits, node) & ((1 << (node % 32)) - 1);
-        let full = if node % BLOCK_NODES >= 32 {
-            self.word(bits, node - 32).count_ones()
-        } else {
-            0
-        };
-        full + before.count_ones()
-    }
-
-    /// The node of the block that begins with `first` whose bit of a kind is set and has `before`
-    /// set bits before it.
-    fn select(&self, bits: usize, first: u32, mut before: u32) -> Option<u32> {
-        for node in first..first + BLOCK_NODES {
-            if self.bit(bits, node) {
-                match before.checked_sub(1) {
-                    Some(left) => before = left,
-                    None => return Some(node),
-                }
-            }
-        }
-        None
     }
 }
 
-/// The byte that has a rank.
-fn byte_of(ranks: &[u8; 256], rank: u8) -> Option<u8> {
-    let byte = ranks.iter().position(|&other| other == rank)?;
-    Some(byte as u8)
+/// The trie of an image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trie<'a> {
+    /// The code of each byte.
+    codes: &'a [u8; layout::CODES_LEN],
+    /// Where a word is after its first code, from the least code on, and a continuation piece.
+    starts: [&'a [NodeStart]; 2],
+    /// The nodes and their padding.
+    nodes: &'a [u8],
+}
+
+type NodeStart = [u8; layout::START_LEN];
+
+/// A place among the nodes: what follows, and the tokens before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place<'a> {
+    rest: &'a [u8],
+    tokens: u32,
+}
+
+/// A group of siblings that a pass over the nodes is inside of.
+#[derive(Clone, Copy, Default)]
+struct Group {
+    /// The digits of its nodes so far.
+    digits: u32,
+    /// The digit above it, if that is the first of two.
+    first: Option<u8>,
+}
+
+/// An extent that has begun: what is left of the nodes behind it, the tokens before that, and the
+/// group that goes on there.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    left: usize,
+    tokens: u32,
+    group: Group,
+}
+
+impl<'a> Trie<'a> {
+    fn new(section: &'a [u8], token_count: u32, prefix: &str) -> Option<Self> {
+        let (codes, rest) = section.split_first_chunk()?;
+        let starts_len = layout::START_LEN * code_count(codes)?;
+        let (words, rest) = rest.split_at_checked(starts_len)?;
+        let (continuations, nodes) = rest.split_at_checked(starts_len)?;
+        let trie = Self {
+            codes,
+            starts: [words.as_chunks().0, continuations.as_chunks().0],
+            nodes,
+        };
+        (nodes.len() <= layout::MAX_NODES_LEN
+            && trie.checked_token_count() == Some(token_count)
+            && trie.starts_are_sound(Start::Word, Some(trie.root()))
+            && trie.starts_are_sound(Start::Continuation, trie.group_behind(prefix)))
+        .then_some(trie)
+    }
+
+    /// The number of tokens, if the nodes are sound.
+    ///
+    /// One pass, with a stack of the extents that have begun: the last node of a group ends the
+    /// innermost of them, exactly there. So every extent leads to a sibling, no group has a digit
+    /// twice (and so no more than 32 nodes), tokens end where bytes do, and a walk has always
+    /// counted fewer tokens than there are.
+    fn checked_token_count(&self) -> Option<u32> {
+        let mut open = [Open::default(); layout::MAX_OPEN];
+        let mut depth = 0_usize;
+        let mut group = Group::default();
+        let (mut rest, mut tokens) = (self.nodes, 0);
+        loop {
+            let node = rest.first_chunk()?;
+            let digit = node[0] & DIGIT;
+            let first_of_two = group.first.is_none() && layout::is_first_of_two(digit);
+            let sound = match group.first {
+                Some(_) => layout::code(group.first, digit).is_some(),
+                None => !first_of_two || (is(node, INNER) && !is(node, TOKEN)),
+            };
+            if group.digits >> digit & 1 != 0 || !sound {
+                return None;
+            }
+            group.digits |= 1 << digit;
+            if is(node, EXTENT) {
+                let next = Place { rest, tokens }.next()?;
+                *open.get_mut(depth)? = Open {
+                    left: next.rest.len(),
+                    tokens: next.tokens,
+                    group,
+                };
+                depth += 1;
+            }
+            tokens += u32::from(is(node, TOKEN) || !is(node, INNER));
+            rest = rest.get(children_at(node)..)?;
+            if is(node, INNER) {
+                group = Group {
+                    digits: 0,
+                    first: first_of_two.then_some(digit),
+                };
+            } else if is(node, EXTENT) {
+                return None;
+            } else if is(node, LAST_LEAF) {
+                let Some(above) = depth.checked_sub(1) else {
+                    return (rest.len() == layout::PADDING).then_some(tokens);
+                };
+                depth = above;
+                let ended = open.get(above)?;
+                if (ended.left, ended.tokens) != (rest.len(), tokens) {
+                    return None;
+                }
+                group = ended.group;
+            }
+        }
+    }
+
+    /// What the starts say is what a search of the group finds.
+    fn starts_are_sound(&self, start: Start, group: Option<Place<'a>>) -> bool {
+        let starts = self.starts_of(start);
+        (layout::FIRST_CODE..).zip(starts).all(|(code, start)| {
+            let (at, tokens) = match group.and_then(|group| group.find_code(code)) {
+                Some(found) => ((self.nodes.len() - found.rest.len()) as u32, found.tokens),
+                None => (layout::NO_NODE, 0),
+            };
+            let ([a, b, c, _], [d, e, f, _]) = (at.to_le_bytes(), tokens.to_le_bytes());
+            *start == [a, b, c, d, e, f]
+        })
+    }
+
+    const fn root(&self) -> Place<'a> {
+        Place {
+            rest: self.nodes,
+            tokens: 0,
+        }
+    }
+
+    /// The group of the nodes behind a prefix of tokens.
+    fn group_behind(&self, prefix: &str) -> Option<Place<'a>> {
+        prefix.bytes().try_fold(self.root(), |group, byte| {
+            group.find_code(self.code(byte))?.children()
+        })
+    }
+
+    #[inline]
+    fn code(&self, byte: u8) -> u8 {
+        self.codes
+            .get(usize::from(byte))
+            .copied()
+            .unwrap_or(NO_CODE)
+    }
+
+    /// Follows the codes from one node to the next; the last token on the way is the longest.
+    #[inline(never)]
+    fn longest_match(&self, start: Start, codes: &[u8]) -> Match {
+        let mut found = (0, 0);
+        let Some((mut rest, mut tokens)) = codes.first().and_then(|&code| self.start(start, code))
+        else {
+            return found;
+        };
+        let Some(mut node) = rest.first_chunk() else {
+            return found;
+        };
+        let mut len = 1;
+        loop {
+            if !is(node, INNER) {
+                return (len, tokens);
+            }
+            if is(node, TOKEN) {
+                found = (len, tokens);
+                tokens += 1;
+            }
+            let Some(&code) = codes.get(len) else {
+                return found;
+            };
+            let Some(children) = rest.get(children_at(node)..) else {
+                return found;
+            };
+            let mut group = Place {
+                rest: children,
+                tokens,
+            };
+            if code >= layout::FIRST_PAIR {
+                let Some(below) = first_digit(children, tokens, code) else {
+                    return found;
+                };
+                group = below;
+            }
+            len += 1;
+            match search(group, code) {
+                Some((place, chunk)) => (rest, tokens, node) = (place.rest, place.tokens, chunk),
+                None => return found,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn starts_of(&self, start: Start) -> &'a [NodeStart] {
+        let [words, continuations] = self.starts;
+        match start {
+            Start::Word => words,
+            Start::Continuation => continuations,
+        }
+    }
+
+    /// The node of the first code.
+    #[inline(always)]
+    fn start(&self, start: Start, code: u8) -> Option<(&'a [u8], u32)> {
+        let index = usize::from(code).wrapping_sub(usize::from(layout::FIRST_CODE));
+        let &[a, b, c, d, e, f] = self.starts_of(start).get(index)?;
+        let rest = self.nodes.get(u24([a, b, c]) as usize..)?;
+        Some((rest, u24([d, e, f])))
+    }
+
+    /// Goes down by the tokens before each node.
+    fn spell<'b>(&self, id: u32, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        let mut len = 0;
+        let mut first = None;
+        let mut place = self.root();
+        loop {
+            let node = *place.rest.first()?;
+            if let Some(next) = place.next()
+                && next.tokens <= id
+            {
+                place = next;
+                continue;
+            }
+            let digit = node & DIGIT;
+            if first.is_none() && layout::is_first_of_two(digit) {
+                first = Some(digit);
+            } else {
+                let code = layout::code(first.take(), digit)?;
+                *buffer.get_mut(len)? = self.codes.iter().position(|&other| other == code)? as u8;
+                len += 1;
+            }
+            if place.tokens == id && (node & INNER == 0 || node & TOKEN != 0) {
+                return buffer.get(..len);
+            }
+            place = place.children()?;
+        }
+    }
+}
+
+impl<'a> Place<'a> {
+    /// The node with a digit, in the group that begins here.
+    #[inline(never)]
+    fn find(self, digit: u8) -> Option<Self> {
+        let mut place = self;
+        while (*place.rest.first()? ^ digit) & DIGIT != 0 {
+            place = place.next()?;
+        }
+        Some(place)
+    }
+
+    /// The node that a code leads to, in the group that begins here.
+    fn find_code(self, code: u8) -> Option<Self> {
+        if code < layout::FIRST_PAIR {
+            self.find(code)
+        } else {
+            first_digit(self.rest, self.tokens, code)?.find(code & DIGIT)
+        }
+    }
+
+    /// The group of the children of the node here.
+    #[inline(never)]
+    fn children(self) -> Option<Self> {
+        let node = self.rest.first_chunk()?;
+        if !is(node, INNER) {
+            return None;
+        }
+        Some(Self {
+            rest: self.rest.get(children_at(node)..)?,
+            tokens: self.tokens + u32::from(is(node, TOKEN)),
+        })
+    }
+
+    /// The next sibling of the node here.
+    #[inline(never)]
+    fn next(self) -> Option<Self> {
+        let (step, tokens) = subtree(self.rest.first_chunk()?)?;
+        Some(Self {
+            rest: self.rest.get(step..)?,
+            tokens: self.tokens + tokens,
+        })
+    }
+}
+
+/// A node and what may be its extent.
+type Chunk = [u8; layout::PADDING + 1];
+
+/// Whether a bit of a node is set.
+#[inline(always)]
+fn is(&[node, ..]: &Chunk, bit: u8) -> bool {
+    // In a word, for which processors have an instruction to test a bit.
+    u32::from(node) & u32::from(bit) != 0
+}
+
+/// The node with the digit in the lower bits of `code`, in the group that begins at `place`.
+#[inline(always)]
+fn search(
+    Place {
+        mut rest,
+        mut tokens,
+    }: Place<'_>,
+    code: u8,
+) -> Option<(Place<'_>, &Chunk)> {
+    loop {
+        let node: &Chunk = rest.first_chunk()?;
+        if (u32::from(node[0]) ^ u32::from(code)) & u32::from(DIGIT) == 0 {
+            return Some((Place { rest, tokens }, node));
+        }
+        let (step, more) = subtree(node)?;
+        rest = rest.get(step..)?;
+        tokens += more;
+    }
+}
+
+/// The group behind the first digit of a code of two, in the group that begins with `rest`.
+#[inline(never)]
+fn first_digit(rest: &[u8], tokens: u32, code: u8) -> Option<Place<'_>> {
+    let group = Place { rest, tokens };
+    group.find(layout::digits(code).0?)?.children()
+}
+
+/// Bytes and tokens of a node with all below it, or `None` for the last of its siblings.
+#[inline(always)]
+fn subtree(node: &Chunk) -> Option<(usize, u32)> {
+    let head = node[1];
+    if is(node, EXTENT) {
+        let &[_, _, a, b, c, d, e, f] = node;
+        Some(if head >= SHORT {
+            (2 + usize::from(head & 31), u32::from(head >> 5))
+        } else if head < MEDIUM {
+            (3 + usize::from(a), u32::from(head))
+        } else if head == MEDIUM {
+            let [len, tokens] = [[a, b], [c, d]].map(u16::from_le_bytes);
+            (6 + usize::from(len), u32::from(tokens))
+        } else {
+            (8 + u24([a, b, c]) as usize, u24([d, e, f]))
+        })
+    } else if is(node, INNER | LAST_LEAF) {
+        None
+    } else {
+        Some((1, 1))
+    }
+}
+
+/// How far behind an inner node its children are.
+#[inline(always)]
+fn children_at(node: &Chunk) -> usize {
+    if !is(node, EXTENT) {
+        1
+    } else {
+        match node[1] {
+            LONG => 8,
+            MEDIUM => 6,
+            SHORT.. => 2,
+            _ => 3,
+        }
+    }
+}
+
+/// How many bytes have a code: each its own, from the least on without a gap.
+fn code_count(codes: &[u8; layout::CODES_LEN]) -> Option<usize> {
+    let mut seen = [false; 256];
+    let (mut count, mut most) = (0, 0);
+    for &code in codes.iter().filter(|&&code| code != NO_CODE) {
+        let seen = seen.get_mut(usize::from(code))?;
+        if core::mem::replace(seen, true) || code < layout::FIRST_CODE {
+            return None;
+        }
+        count += 1;
+        most = most.max(usize::from(code - layout::FIRST_CODE) + 1);
+    }
+    (most == count).then_some(count)
 }

@@ -3,8 +3,8 @@
 #[path = "../fuzz/fuzz_targets/image_input.rs"]
 mod image_input;
 
-use flashvec::image::{CRC_OFFSET, FORMAT_VERSION, Image, PRELUDE_LEN, crc32};
-use flashvec::{Error, Model, Part, vocabulary_layout};
+use flashvec::image::{CRC_OFFSET, FORMAT_VERSION, Image, PRELUDE_LEN, SectionKind, crc32};
+use flashvec::{Error, Model, Part, charmap_layout, vocabulary_layout};
 use flashvec_tests::golden::{CODECS, TEXTS};
 use flashvec_tests::synthetic::{Random, tiny_image};
 
@@ -124,29 +124,108 @@ fn changes_behind_a_right_checksum_are_refused_or_harmless() {
         let image = tiny_image(codec).unwrap();
         survives_changes(&image, image.len() - codec.row_len(16) * 80, &mut random);
     }
-    let version_1 = include_bytes!("../data/tiny-v1-int8.fvec");
-    survives_changes(version_1, version_1.len() - 18 * 80, &mut random);
+    let older: [&[u8]; 2] = [
+        include_bytes!("../data/tiny-v1-int8.fvec"),
+        include_bytes!("../data/tiny-v2-int8.fvec"),
+    ];
+    for image in older {
+        survives_changes(image, image.len() - 18 * 80, &mut random);
+    }
+}
+
+/// Where the vocabulary section of an image is.
+fn vocabulary(image: &[u8]) -> std::ops::Range<usize> {
+    let parsed = Image::parse(image).unwrap();
+    let start = PRELUDE_LEN + parsed.header_len;
+    let len = parsed.section(SectionKind::Vocabulary).unwrap().len();
+    start..start + len
+}
+
+/// Whether an image with a change is refused for its vocabulary; otherwise it must work.
+fn refuses_vocabulary(image: &[u8], change: impl Fn(&mut [u8])) -> bool {
+    let mut changed = image.to_vec();
+    change(&mut changed);
+    seal(&mut changed);
+    match Model::from_bytes(&changed) {
+        Ok(model) => {
+            exercise(&model);
+            false
+        }
+        Err(error) => {
+            assert_eq!(error, Error::Damaged(Part::Vocabulary));
+            true
+        }
+    }
 }
 
 #[test]
-fn tries_that_do_not_spell_bytes_are_refused() {
-    let image = tiny_image(CODECS[0]).unwrap();
-    let section = PRELUDE_LEN + Image::parse(&image).unwrap().header_len;
-    let ranks = section + 4;
-    let labels = section + vocabulary_layout::HEAD_LEN;
-    let refused = |change: &dyn Fn(&mut [u8])| {
-        let mut changed = image.clone();
-        change(&mut changed);
-        seal(&mut changed);
-        let error = Model::from_bytes(&changed).unwrap_err();
-        assert_eq!(error, Error::Damaged(Part::Vocabulary));
-    };
+fn a_changed_trie_is_refused_or_spells_other_tokens() {
+    let image = tiny_image(CODECS[2]).unwrap();
+    let section = vocabulary(&image);
+    let codes = section.start..section.start + vocabulary_layout::CODES_LEN;
+    let coded = image[codes.clone()].iter().filter(|&&c| c != 255).count();
+    let nodes = codes.end + 2 * coded * vocabulary_layout::START_LEN;
+    let padding = section.end - vocabulary_layout::PADDING;
+    let spelled = spell_all(&Model::from_bytes(&image).unwrap());
+    let (mut refused, mut accepted) = (0, 0);
+    for at in section.start..padding {
+        for bit in 0..8 {
+            let change = |image: &mut [u8]| image[at] ^= 1 << bit;
+            if refuses_vocabulary(&image, change) {
+                refused += 1;
+                continue;
+            }
+            // Only digits of nodes may change, and then a token is spelled in another way.
+            accepted += 1;
+            assert!(at >= nodes && bit < 5, "byte {at}, bit {bit}");
+            let mut changed = image.clone();
+            change(&mut changed);
+            seal(&mut changed);
+            let model = Model::from_bytes(&changed).unwrap();
+            assert_ne!(spell_all(&model), spelled, "byte {at}, bit {bit}");
+        }
+    }
+    assert!(accepted > 100, "{accepted} accepted, {refused} refused");
+}
+
+/// All tokens of a model, those that are no UTF-8 as `None`.
+fn spell_all(model: &Model<'_>) -> Vec<Option<String>> {
+    let mut buffer = [0; 64];
+    (0..model.token_count() as u32)
+        .map(|id| model.token(id, &mut buffer).map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn an_older_trie_that_does_not_spell_bytes_is_refused() {
+    let image = include_bytes!("../data/tiny-v2-f32.fvec");
+    let section = vocabulary(image).start;
+    let (ranks, labels) = (section + 4, section + 4 + 256);
     // Two bytes of one rank.
-    refused(&|image| image[ranks] = image[ranks + 1]);
+    assert!(refuses_vocabulary(image, |image| image[ranks] = image[ranks + 1]));
     // All digits of the first block the first of two.
-    refused(&|image| image[labels..labels + vocabulary_layout::LABELS_LEN].fill(0xFF));
-    // Version 2 read as version 1.
-    refused(&|image| image[4] = 1);
+    assert!(refuses_vocabulary(image, |image| image
+        [labels..labels + 48]
+        .fill(0xFF)));
+    // Version 2 read as version 1 or 3.
+    for version in [1, 3] {
+        assert!(refuses_vocabulary(image, |image| image[4] = version));
+    }
+}
+
+#[test]
+fn a_character_map_that_would_hide_an_added_token_is_refused() {
+    let mut image = tiny_image(CODECS[0]).unwrap();
+    let ascii = vocabulary(&image).end;
+    // "[PAD]" and "[UNK]" begin with this.
+    for entry in (0..=255).filter(|&entry| entry != charmap_layout::ASCII_PAGES) {
+        image[ascii + usize::from(b'[')] = entry;
+        seal(&mut image);
+        assert_eq!(
+            Model::from_bytes(&image).unwrap_err(),
+            Error::Damaged(Part::AddedTokens)
+        );
+    }
 }
 
 #[test]

@@ -249,7 +249,7 @@ fn every_token_is_spelled_and_found_again() {
 fn trie_cost(tokenizer: &serde_json::Value) -> (f64, usize) {
     let vocabulary = tokenizer["model"]["vocab"].as_object().unwrap();
     let tokens: Vec<String> = vocabulary.keys().cloned().collect();
-    let trie = Trie::build(&tokens).unwrap();
+    let trie = Trie::build(&tokens, "##").unwrap();
     (
         trie.section.len() as f64 / tokens.len() as f64,
         tokens.len(),

@@ -128,3 +128,32 @@ fn random_vocabularies_are_spelled_and_found() {
         }
     }
 }
+
+#[test]
+fn a_vocabulary_that_nests_deeper_than_extents_may_is_written_and_read() {
+    // Each a is followed by another or by b, and those with most a's are the most frequent, so
+    // that the likeliest child is always the one with all others below.
+    let mut tokens: Vec<String> = (0..60).map(|n| "a".repeat(n) + "b").collect();
+    tokens.reverse();
+    tokens.push("[UNK]".to_owned());
+    let vocabulary: serde_json::Map<String, Value> =
+        tokens.iter().cloned().zip((0..).map(Value::from)).collect();
+    let tokenizer = json!({
+        "added_tokens": [],
+        "normalizer": null,
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": vocabulary},
+    });
+    let image = image(&model(tokenizer, 1), Codec::Int8).unwrap();
+    let model = Model::from_bytes(&image).unwrap();
+    let mut scratch = vec![0; model.scratch_len()];
+    let mut buffer = [0; 64];
+    for token in tokens {
+        let mut found = Vec::new();
+        model
+            .tokenize(&token, &mut scratch, |id| found.push(id))
+            .unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(model.token(found[0], &mut buffer), Some(token.as_str()));
+    }
+}

@@ -13,16 +13,28 @@ const WORTH_A_RECORD: usize = 4;
 
 /// Writes the section.
 ///
+/// `codes` are those of the vocabulary's bytes, `added` the bytes that added tokens begin with.
+///
 /// Tables may take in characters that stay as they are: the more of them, the fewer records. The
 /// smallest map that has few enough records wins.
 ///
 /// # Errors
 ///
 /// [`Error::Tokenizer`] if the map has more parts than the layout can number.
-pub(super) fn write(mappings: &[Mapping]) -> Result<Vec<u8>> {
+pub(super) fn write(mappings: &[Mapping], codes: &[u8; 256], added: &[u8]) -> Result<Vec<u8>> {
+    let ascii: Vec<u8> = (0..0x80)
+        .zip(mappings)
+        .map(|(byte, mapping)| {
+            if added.contains(&byte) {
+                layout::ASCII_PAGES
+            } else {
+                ascii(byte, mapping, codes)
+            }
+        })
+        .collect();
     [0, 1, 2, 4, 8, 16, 32, 64]
         .into_iter()
-        .filter_map(|gap| Writer::new(gap).write(mappings))
+        .filter_map(|gap| Writer::new(gap).write(&ascii, mappings))
         .min_by_key(Vec::len)
         .ok_or_else(|| Error::Tokenizer {
             what: "its normalizer makes more different replacements than an image can hold"
@@ -52,7 +64,7 @@ impl Writer {
     }
 
     /// `None` if some number does not fit.
-    fn write(mut self, mappings: &[Mapping]) -> Option<Vec<u8>> {
+    fn write(mut self, ascii: &[u8], mappings: &[Mapping]) -> Option<Vec<u8>> {
         for (page, scalars) in mappings.chunks(PAGE).enumerate() {
             let entry = self.page(page * PAGE, scalars)?;
             if self
@@ -63,12 +75,7 @@ impl Writer {
                 self.pages.push((page as u16, entry));
             }
         }
-        let mut section: Vec<u8> = mappings
-            .iter()
-            .take(128)
-            .enumerate()
-            .map(|(b, m)| ascii(b as u8, m))
-            .collect();
+        let mut section = ascii.to_vec();
         let counts = [
             self.pages.len(),
             self.runs.len(),
@@ -243,21 +250,15 @@ fn equal(rest: &[Mapping]) -> usize {
     rest.iter().take_while(|m| **m == rest[0]).count()
 }
 
-fn ascii(byte: u8, mapping: &Mapping) -> u8 {
-    let direct = |to: u8| {
-        if (layout::ASCII_PAGES + 1..0x80).contains(&to) {
-            to
-        } else {
-            layout::ASCII_PAGES
-        }
-    };
+fn ascii(byte: u8, mapping: &Mapping, codes: &[u8; 256]) -> u8 {
+    let code = |byte: u8| codes[usize::from(byte)];
     match mapping {
         Mapping::Drop => layout::ASCII_DROP,
         Mapping::Break => layout::ASCII_BREAK,
         Mapping::Isolate => layout::ASCII_ISOLATE,
-        Mapping::Keep => direct(byte),
+        Mapping::Keep => code(byte),
         Mapping::Text(text) => match text[..] {
-            [to] if to != layout::TEXT_BREAK => direct(to),
+            [to] if to != layout::TEXT_BREAK => code(to),
             _ => layout::ASCII_PAGES,
         },
         Mapping::Hangul => layout::ASCII_PAGES,

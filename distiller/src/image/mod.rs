@@ -69,8 +69,14 @@ pub fn write_image(
                 model.dims
             ),
         })?;
-    let trie = Trie::build(&tokenizer.tokens)?;
-    let char_map = charmap_section::write(&charmap::compile(&tokenizer)?)?;
+    let trie = Trie::build(&tokenizer.tokens, &tokenizer.continuing_subword_prefix)?;
+    let added_bytes: Vec<u8> = tokenizer
+        .added_tokens
+        .iter()
+        .filter_map(|&id| tokenizer.tokens[id as usize].bytes().next())
+        .collect();
+    let mappings = charmap::compile(&tokenizer)?;
+    let char_map = charmap_section::write(&mappings, &trie.codes, &added_bytes)?;
     let mut new_ids = vec![0_u32; trie.order.len()];
     for (new, &old) in trie.order.iter().enumerate() {
         new_ids[old as usize] = new as u32;

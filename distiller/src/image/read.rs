@@ -118,14 +118,15 @@ pub fn parts(
     image: &Image<'_>,
 ) -> std::result::Result<Vec<(&'static str, usize)>, flashvec::Error> {
     let vocabulary = image.section(SectionKind::Vocabulary)?;
-    let nodes = number(vocabulary, 0, 4);
-    let blocks = nodes.div_ceil(vocabulary_layout::BLOCK_NODES as usize);
-    let (head, labels) = match image.version {
-        1 => (4, nodes),
-        _ => (
-            vocabulary_layout::HEAD_LEN,
-            blocks * vocabulary_layout::LABELS_LEN,
-        ),
+    let coded = vocabulary
+        .iter()
+        .take(vocabulary_layout::CODES_LEN)
+        .filter(|&&code| code != vocabulary_layout::NO_CODE)
+        .count();
+    let head = match image.version {
+        1 => 4,
+        2 => 4 + 256,
+        _ => vocabulary_layout::CODES_LEN + 2 * vocabulary_layout::START_LEN * coded,
     };
     let char_map = image.section(SectionKind::CharMap)?;
     // Five counts follow the 128 bytes for ASCII; their units are 4, 1, 4, 2 and 1 bytes.
@@ -138,11 +139,8 @@ pub fn parts(
         _ => tokens,
     };
     let mut parts = vec![
-        ("trie: labels", labels),
-        (
-            "trie: structure",
-            head + blocks * vocabulary_layout::BLOCK_LEN,
-        ),
+        ("trie: head", head.min(vocabulary.len())),
+        ("trie: nodes", vocabulary.len().saturating_sub(head)),
         ("character map: ASCII", charmap_layout::HEAD_LEN),
         ("character map: pages", counted(0, 4)),
         ("character map: runs", counted(1, 1)),

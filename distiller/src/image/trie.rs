@@ -11,71 +11,131 @@ pub struct Trie {
     pub section: Vec<u8>,
     /// For each id of the image, the id that the token had before.
     pub order: Vec<u32>,
+    /// The code of each byte.
+    pub codes: [u8; 256],
 }
 
 #[derive(Default)]
 struct Node {
     children: Vec<(u8, usize)>,
     token: Option<u32>,
-    /// How often text passes through, by Zipf's law over token ids.
+    /// How often text passes through, by Zipf's law over the ids of words and pieces.
     weight: f64,
+    /// Bytes of all nodes below.
+    len: usize,
+    /// Tokens of this node and all below.
+    tokens: usize,
+    /// Most extents that are open at once below.
+    open: usize,
 }
 
 impl Trie {
-    /// Builds the trie of a vocabulary, by id. A lower id is taken for a more frequent token.
+    /// Builds the trie of a vocabulary, by id, whose continuation pieces begin with `prefix`. A
+    /// lower id is taken for a more frequent token.
     ///
     /// # Errors
     ///
-    /// [`Error::Tokenizer`] if two tokens are equal or the trie has too many nodes.
-    pub fn build(tokens: &[String]) -> Result<Self> {
-        let ranks = ranks(&insert_all(tokens, |byte| (None, byte))?);
-        let mut nodes = insert_all(tokens, |byte| layout::digits(ranks[usize::from(byte)]))?;
-        if nodes.len() - 1 > layout::MAX_NODES as usize {
+    /// [`Error::Tokenizer`] if two tokens are equal or the trie is too large.
+    pub fn build(tokens: &[String], prefix: &str) -> Result<Self> {
+        let codes = codes(&insert_all(tokens, prefix, |byte| (None, byte))?);
+        let mut nodes = insert_all(tokens, prefix, |byte| {
+            layout::digits(codes[usize::from(byte)])
+        })?;
+        // The likeliest siblings first: a walk passes by those before the one it looks for.
+        sort_siblings(&mut nodes, |node| node.weight);
+        measure(&mut nodes);
+        if nodes[0].open > layout::MAX_OPEN {
+            // With the largest subtree last, every open extent at least doubles the tokens.
+            sort_siblings(&mut nodes, |node| -(node.tokens as f64));
+            measure(&mut nodes);
+        }
+        if nodes[0].len + layout::PADDING > layout::MAX_NODES_LEN {
             return Err(Error::Tokenizer {
                 what: format!(
-                    "the vocabulary needs {} trie nodes, an image holds {}",
-                    nodes.len() - 1,
-                    layout::MAX_NODES
+                    "the vocabulary needs {} bytes of trie nodes, an image holds {}",
+                    nodes[0].len,
+                    layout::MAX_NODES_LEN
                 ),
             });
         }
-        // The likeliest siblings first: a walk looks at 32 at a time, in order.
-        for at in 0..nodes.len() {
-            let mut children = std::mem::take(&mut nodes[at].children);
-            children.sort_by(|a, b| {
-                nodes[b.1]
-                    .weight
-                    .total_cmp(&nodes[a.1].weight)
-                    .then(a.0.cmp(&b.0))
-            });
-            nodes[at].children = children;
+        let (body, order, places) = write_nodes(&nodes);
+        let mut section = codes.to_vec();
+        let continuations = prefix.bytes().try_fold(0, |node, byte| {
+            child(&nodes, node, codes[usize::from(byte)])
+        });
+        let code_count = codes
+            .iter()
+            .filter(|&&code| code != layout::NO_CODE)
+            .count();
+        for group in [Some(0), continuations] {
+            for code in (layout::FIRST_CODE..).take(code_count) {
+                let (at, before) = match group.and_then(|node| child(&nodes, node, code)) {
+                    Some(child) => places[child],
+                    None => (layout::NO_NODE as usize, 0),
+                };
+                section.extend(u24(at));
+                section.extend(u24(before));
+            }
         }
-        Ok(write(&ranks, &nodes))
+        section.extend(body);
+        section.extend([0; layout::PADDING]);
+        Ok(Self {
+            section,
+            order,
+            codes,
+        })
     }
 }
 
-/// The rank of every byte: first the byte that most edges of a trie over bytes carry.
-fn ranks(nodes: &[Node]) -> [u8; 256] {
+/// The code of every byte: the lowest for the byte that most edges of a trie over bytes carry.
+fn codes(nodes: &[Node]) -> [u8; 256] {
     let mut edges = [0_usize; 256];
     for node in nodes {
         for &(byte, _) in &node.children {
             edges[usize::from(byte)] += 1;
         }
     }
-    let mut bytes: Vec<u8> = (0..=255).collect();
+    // UTF-8 never uses 13 of the bytes: there are enough codes.
+    let mut bytes: Vec<u8> = (0..=255)
+        .filter(|&byte| edges[usize::from(byte)] > 0)
+        .collect();
     bytes.sort_by_key(|&byte| std::cmp::Reverse(edges[usize::from(byte)]));
-    let mut ranks = [0; 256];
-    for (rank, byte) in (0..=255).zip(bytes) {
-        ranks[usize::from(byte)] = rank;
+    let mut codes = [layout::NO_CODE; 256];
+    for (code, byte) in (layout::FIRST_CODE..layout::NO_CODE).zip(bytes) {
+        codes[usize::from(byte)] = code;
     }
-    ranks
+    codes
+}
+
+/// The node that a code leads to.
+fn child(nodes: &[Node], parent: usize, code: u8) -> Option<usize> {
+    let (first, last) = layout::digits(code);
+    first
+        .into_iter()
+        .chain([last])
+        .try_fold(parent, |at, digit| {
+            let found = nodes[at].children.iter().find(|child| child.0 == digit);
+            found.map(|&(_, child)| child)
+        })
 }
 
 /// The trie of all tokens over the labels that `spell` gives for each byte.
-fn insert_all(tokens: &[String], spell: impl Fn(u8) -> (Option<u8>, u8)) -> Result<Vec<Node>> {
+fn insert_all(
+    tokens: &[String],
+    prefix: &str,
+    spell: impl Fn(u8) -> (Option<u8>, u8),
+) -> Result<Vec<Node>> {
     let mut nodes = vec![Node::default()];
+    let mut words = 0.0;
     for (id, token) in tokens.iter().enumerate() {
-        let weight = 1.0 / (id as f64 + 2.0);
+        let body = token.strip_prefix(prefix).unwrap_or(token);
+        // Reserved tokens and single characters come first by id, but not by frequency.
+        let weight = if body.chars().nth(1).is_some() && body.chars().all(char::is_alphanumeric) {
+            words += 1.0;
+            1.0 / (words + 2.0)
+        } else {
+            1e-6 / (id as f64 + 2.0)
+        };
         let mut at = 0;
         let labels = token.bytes().flat_map(|byte| {
             let (first, last) = spell(byte);
@@ -103,59 +163,97 @@ fn insert_all(tokens: &[String], spell: impl Fn(u8) -> (Option<u8>, u8)) -> Resu
     Ok(nodes)
 }
 
-fn write(ranks: &[u8; 256], nodes: &[Node]) -> Trie {
-    // Level order; the root has no entry of its own.
-    let mut level_order: Vec<(u8, usize, bool)> = Vec::with_capacity(nodes.len() - 1);
-    let push_group = |out: &mut Vec<(u8, usize, bool)>, node: &Node| {
-        let last = node.children.len().wrapping_sub(1);
-        out.extend(
-            node.children
-                .iter()
-                .enumerate()
-                .map(|(i, &(label, child))| (label, child, i == last)),
-        );
-    };
-    push_group(&mut level_order, &nodes[0]);
-    let mut at = 0;
-    while at < level_order.len() {
-        let node = level_order[at].1;
-        push_group(&mut level_order, &nodes[node]);
-        at += 1;
+/// Puts siblings in order, those with the highest `rank` first.
+fn sort_siblings(nodes: &mut [Node], rank: impl Fn(&Node) -> f64) {
+    for at in 0..nodes.len() {
+        let mut children = std::mem::take(&mut nodes[at].children);
+        children.sort_by(|a, b| {
+            rank(&nodes[b.1])
+                .total_cmp(&rank(&nodes[a.1]))
+                .then(a.0.cmp(&b.0))
+        });
+        nodes[at].children = children;
     }
+}
 
-    let mut section = Vec::new();
-    section.extend((level_order.len() as u32).to_le_bytes());
-    section.extend(ranks);
-    for block in level_order.chunks(layout::BLOCK_NODES as usize) {
-        let (low, high) = block.split_at(block.len().min(32));
-        for half in [low, high] {
-            for bit in 0..6 {
-                let set = half
-                    .iter()
-                    .rev()
-                    .fold(0, |set, (digit, ..)| set << 1 | u32::from(digit >> bit & 1));
-                section.extend(set.to_le_bytes());
+/// Whether the extent of a child's subtree is written: if it has one and a sibling behind it.
+fn has_extent(nodes: &[Node], parent: usize, nth: usize) -> bool {
+    let children = &nodes[parent].children;
+    nth + 1 < children.len() && !nodes[children[nth].1].children.is_empty()
+}
+
+/// Measures all subtrees. Children have higher numbers than their parents.
+fn measure(nodes: &mut [Node]) {
+    for at in (0..nodes.len()).rev() {
+        let (mut len, mut open) = (0, 0);
+        let mut tokens = usize::from(nodes[at].token.is_some());
+        for (nth, &(_, child)) in nodes[at].children.iter().enumerate() {
+            let below = &nodes[child];
+            len += 1 + below.len;
+            tokens += below.tokens;
+            if has_extent(nodes, at, nth) {
+                len += layout::extent_len(below.len, below.tokens);
+                open = open.max(below.open + 1);
+            } else {
+                open = open.max(below.open);
             }
         }
+        nodes[at].len = len;
+        nodes[at].open = open;
+        nodes[at].tokens = tokens;
     }
-    let mut order = Vec::new();
-    let mut children_from = nodes[0].children.len();
-    for block in level_order.chunks(layout::BLOCK_NODES as usize) {
-        let (mut inner, mut last, mut token) = (0_u64, 0_u64, 0_u64);
-        let (children, tokens_before) = (children_from, order.len());
-        for (bit, &(_, index, is_last)) in block.iter().enumerate() {
-            let node = &nodes[index];
-            inner |= u64::from(!node.children.is_empty()) << bit;
-            last |= u64::from(is_last) << bit;
-            token |= u64::from(node.token.is_some()) << bit;
-            children_from += node.children.len();
-            order.extend(node.token);
+}
+
+/// The bytes of all nodes, the tokens in their order, and for each node its place and the tokens
+/// before it.
+fn write_nodes(nodes: &[Node]) -> (Vec<u8>, Vec<u32>, Vec<(usize, usize)>) {
+    let (mut body, mut order) = (Vec::new(), Vec::new());
+    let mut places = vec![(0, 0); nodes.len()];
+    // Groups that have begun: their parent and how many of its children are written.
+    let mut groups = vec![(0, 0)];
+    while let Some((parent, nth)) = groups.pop() {
+        let Some(&(digit, at)) = nodes[parent].children.get(nth) else {
+            continue;
+        };
+        groups.extend([(parent, nth + 1), (at, 0)]);
+        places[at] = (body.len(), order.len());
+        let node = &nodes[at];
+        let is_last = nth + 1 == nodes[parent].children.len();
+        let token = if node.token.is_some() {
+            layout::TOKEN
+        } else {
+            0
+        };
+        if has_extent(nodes, parent, nth) {
+            body.push(digit | layout::EXTENT | layout::INNER | token);
+            body.extend(extent(node.len, node.tokens));
+        } else if !node.children.is_empty() {
+            body.push(digit | layout::INNER | token);
+        } else {
+            body.push(digit | if is_last { layout::LAST_LEAF } else { 0 });
         }
-        section.extend(inner.to_le_bytes());
-        section.extend(last.to_le_bytes());
-        section.extend(token.to_le_bytes());
-        section.extend_from_slice(&(children as u32).to_le_bytes()[..3]);
-        section.extend_from_slice(&(tokens_before as u32).to_le_bytes()[..3]);
+        order.extend(node.token);
     }
-    Trie { section, order }
+    (body, order, places)
+}
+
+fn extent(len: usize, tokens: usize) -> Vec<u8> {
+    match layout::extent_len(len, tokens) {
+        1 => vec![(tokens << 5 | len) as u8],
+        2 => vec![tokens as u8, len as u8],
+        5 => [layout::MEDIUM]
+            .into_iter()
+            .chain(u24(len).take(2))
+            .chain(u24(tokens).take(2))
+            .collect(),
+        _ => [layout::LONG]
+            .into_iter()
+            .chain(u24(len))
+            .chain(u24(tokens))
+            .collect(),
+    }
+}
+
+fn u24(number: usize) -> impl Iterator<Item = u8> {
+    (number as u32).to_le_bytes().into_iter().take(3)
 }

@@ -5,8 +5,9 @@ use flashvec::image::{FORMAT_VERSION, MAGIC, crc32};
 
 /// Whatever the bytes: `from_bytes` refuses them, or every call on the model comes back.
 ///
-/// A byte with the length of a text, the text, two bytes with the length of a header, then header
-/// and sections. A valid prelude is put in front.
+/// A byte with the length of a text, the text, two bytes of which 14 bits are the length of a
+/// header and the upper two how many versions the image is behind the newest, then header and
+/// sections. A valid prelude is put in front.
 pub fn run(input: &[u8]) {
     let Some((&text_len, rest)) = input.split_first() else {
         return;
@@ -23,12 +24,12 @@ pub fn run(input: &[u8]) {
     }
 }
 
-fn with_prelude(header_len: u16, body: &[u8]) -> Vec<u8> {
+fn with_prelude(head: u16, body: &[u8]) -> Vec<u8> {
     let mut image = MAGIC.to_vec();
-    image.extend(FORMAT_VERSION.to_le_bytes());
+    image.extend((FORMAT_VERSION - (head >> 14)).to_le_bytes());
     image.extend([0, 0]);
     image.extend((20 + body.len() as u32).to_le_bytes());
-    image.extend(u32::from(header_len).to_le_bytes());
+    image.extend(u32::from(head & 0x3FFF).to_le_bytes());
     // Under the fuzzer any checksum passes, so time is better spent than on computing it.
     let crc = if cfg!(fuzzing) { 0 } else { crc32(body) };
     image.extend(crc.to_le_bytes());

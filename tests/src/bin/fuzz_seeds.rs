@@ -1,9 +1,9 @@
 //! `fuzz_seeds FOLDER`: writes inputs for the fuzz target `image` that are sound images, one a
-//! codec and text, so that fuzzing begins behind the first checks.
+//! codec, older version and text, so that fuzzing begins behind the first checks.
 
 use std::path::PathBuf;
 
-use flashvec::image::{Image, PRELUDE_LEN};
+use flashvec::image::{FORMAT_VERSION, Image, PRELUDE_LEN};
 use flashvec_tests::golden::{CODECS, TEXTS};
 use flashvec_tests::synthetic::tiny_image;
 
@@ -13,15 +13,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .ok_or("usage: fuzz_seeds FOLDER")?
         .into();
     std::fs::create_dir_all(&folder)?;
+    let mut images = Vec::new();
     for codec in CODECS {
-        let image = tiny_image(codec)?;
-        let header_len = Image::parse(&image)?.header_len;
+        images.push((codec.to_string(), tiny_image(codec)?));
+    }
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+    for name in ["tiny-v1-int8", "tiny-v2-int8"] {
+        images.push((
+            name.to_owned(),
+            std::fs::read(format!("{data}/{name}.fvec"))?,
+        ));
+    }
+    for (name, image) in images {
+        let Image {
+            version,
+            header_len,
+            ..
+        } = Image::parse(&image)?;
+        let head = u16::try_from(header_len)? | (FORMAT_VERSION - version) << 14;
         for (at, text) in TEXTS.iter().enumerate() {
             let mut input = vec![u8::try_from(text.len())?];
             input.extend(text.bytes());
-            input.extend(u16::try_from(header_len)?.to_le_bytes());
+            input.extend(head.to_le_bytes());
             input.extend(&image[PRELUDE_LEN..]);
-            std::fs::write(folder.join(format!("{}-{at}", codec)), input)?;
+            std::fs::write(folder.join(format!("{name}-{at}")), input)?;
         }
     }
     Ok(())
