@@ -1,20 +1,95 @@
-//! From sums to an embedding: the only floating-point step for integer codecs.
+//! From token ids to an embedding: adds up rows, then scales the sums. For integer codecs that is
+//! the only floating-point step.
 
+use crate::image::Pooling;
+use crate::rows::{GROUP, Rows};
 use crate::similarity::sum_of_squares;
+
+mod scale;
+
+use scale::scale_integers;
 
 /// Bits that a squared term keeps, so that the sum of 4,096 squares fits 64 bits.
 const SQUARE_BITS: u32 = 24;
 
+/// A text's sum of rows, some of which may still wait to be added.
+pub(crate) struct Pool<'r, 's> {
+    rows: &'r Rows<'r>,
+    sums: &'s mut [u32],
+    /// Tokens that wait until there is a group of them.
+    waiting: [u32; GROUP],
+    waiting_len: usize,
+    /// Tokens added, those that wait included.
+    count: u32,
+}
+
+impl<'r, 's> Pool<'r, 's> {
+    /// An empty sum, in `sums`: a word a dimension.
+    pub(crate) fn new(rows: &'r Rows<'r>, sums: &'s mut [u32]) -> Self {
+        sums.fill(0);
+        Self {
+            rows,
+            sums,
+            waiting: [0; GROUP],
+            waiting_len: 0,
+            count: 0,
+        }
+    }
+
+    /// Adds a token.
+    #[inline]
+    pub(crate) fn add(&mut self, id: u32) {
+        if let Some(place) = self.waiting.get_mut(self.waiting_len) {
+            *place = id;
+            self.waiting_len += 1;
+        }
+        if self.waiting_len == GROUP {
+            self.add_waiting();
+        }
+        self.count += 1;
+    }
+
+    #[inline(never)]
+    fn add_waiting(&mut self) {
+        let ids = self.waiting.get(..self.waiting_len).unwrap_or(&[]);
+        self.rows.add(ids, self.sums);
+        self.waiting_len = 0;
+    }
+
+    /// The embedding.
+    pub(crate) fn finish(mut self, pooling: &Pooling) -> &'s [f32] {
+        self.add_waiting();
+        let mean = 1.0 / self.count.max(1) as f32;
+        let sums = self.sums;
+        if self.rows.sums_integers() {
+            if pooling.normalize {
+                normalize_integers(sums);
+            } else {
+                scale_integers(sums, pooling.unit * mean);
+            }
+        } else {
+            let sums = bytemuck::cast_slice_mut(sums);
+            if pooling.normalize {
+                normalize_floats(sums);
+            } else {
+                sums.iter_mut().for_each(|sum| *sum *= mean);
+            }
+        }
+        bytemuck::cast_slice(sums)
+    }
+}
+
 /// Turns integer sums into an embedding of unit length, in place, as `f32` bits.
 ///
 /// All zero stays all zero.
-pub(crate) fn normalize_integers(sums: &mut [u32]) {
+fn normalize_integers(sums: &mut [u32]) {
+    // Of the largest magnitude only the number of bits matters: that of all magnitudes together.
     let magnitude = |sum: u32| (sum as i32).unsigned_abs();
-    let largest = sums.iter().map(|&sum| magnitude(sum)).max().unwrap_or(0);
-    if largest == 0 {
+    let bits = sums.iter().fold(0, |bits, &sum| bits | magnitude(sum));
+    if bits == 0 {
         return;
     }
-    let shift = (u32::BITS - largest.leading_zeros()).saturating_sub(SQUARE_BITS);
+    let shift = (u32::BITS - bits.leading_zeros()).saturating_sub(SQUARE_BITS);
     let mut squares = 0_u64;
     for &sum in sums.iter() {
         let kept = u64::from(magnitude(sum) >> shift);
@@ -24,20 +99,11 @@ pub(crate) fn normalize_integers(sums: &mut [u32]) {
     scale_integers(sums, 1.0 / length);
 }
 
-/// Turns integer sums into their multiples by `factor`, in place, as `f32` bits.
-pub(crate) fn scale_integers(sums: &mut [u32], factor: f32) {
-    for sum in sums {
-        *sum = (*sum as i32 as f32 * factor).to_bits();
-    }
-}
-
 /// Scales an embedding to unit length; all zero stays all zero.
-pub(crate) fn normalize_floats(sums: &mut [f32]) {
+fn normalize_floats(sums: &mut [f32]) {
     let squares = sum_of_squares(sums);
     if squares > 0.0 {
         let factor = 1.0 / libm::sqrtf(squares);
-        for sum in sums {
-            *sum *= factor;
-        }
+        sums.iter_mut().for_each(|sum| *sum *= factor);
     }
 }

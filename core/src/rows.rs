@@ -1,10 +1,15 @@
 //! Row codecs: from a token's stored row to a sum, or to its vector.
 
-use half::f16;
-
 use crate::bytes::u16_at;
 use crate::error::{Error, Part};
-use crate::image::{Codec, Header, MAX_VALUE, ProductQuantizer};
+use crate::image::{Codec, Header, MAX_VALUE};
+
+mod floats;
+mod integers;
+
+/// Rows that are added in one pass over the sums: each sum is then loaded and stored once for all
+/// of them, and the registers of every part hold what that takes.
+pub(crate) const GROUP: usize = 4;
 
 /// Layout of the section, shared with the writer.
 pub mod layout {
@@ -108,59 +113,29 @@ impl<'a> Rows<'a> {
         !matches!(self.codec, Codec::F32 | Codec::F16)
     }
 
-    /// Adds a token's row to `sums`.
-    #[inline]
-    pub(crate) fn add(&self, id: u32, sums: &mut [u32]) {
-        let row = self.row(id);
-        let add_f32 = |sum: &mut u32, value: f32| *sum = (f32::from_bits(*sum) + value).to_bits();
-        match self.codec {
-            Codec::F32 => {
-                for (sum, &value) in sums.iter_mut().zip(row.as_chunks::<4>().0) {
-                    add_f32(sum, f32::from_le_bytes(value));
-                }
+    /// Adds tokens' rows to `sums`, in this order.
+    pub(crate) fn add(&self, ids: &[u32], sums: &mut [u32]) {
+        for ids in ids.chunks(GROUP) {
+            let mut rows: [&[u8]; GROUP] = [&[]; GROUP];
+            for (row, &id) in rows.iter_mut().zip(ids) {
+                *row = self.row(id);
             }
-            Codec::F16 => {
-                for (sum, &value) in sums.iter_mut().zip(row.as_chunks::<2>().0) {
-                    add_f32(sum, f16::from_le_bytes(value).to_f32());
-                }
+            let rows = rows.get(..ids.len()).unwrap_or(&[]);
+            match self.codec {
+                Codec::F32 => floats::add_f32(sums, rows),
+                Codec::F16 => floats::add_f16(sums, rows),
+                Codec::Int8 => integers::add_int8(sums, rows),
+                Codec::Int4 => integers::add_int4(sums, rows),
+                Codec::Int2 => integers::add_int2(sums, rows),
+                Codec::Pq(pq) => integers::add_sub_vectors(sums, rows, pq, self.codebooks),
             }
-            Codec::Int8 => {
-                let scale = i32::from(u16_at(row, 0));
-                add_scaled(sums, row.get(2..).unwrap_or(&[]), scale);
-            }
-            Codec::Int4 => add_packed::<2, 15>(sums, row),
-            Codec::Int2 => add_packed::<4, 3>(sums, row),
-            Codec::Pq(pq) => self.add_sub_vectors(pq, row, sums),
-        }
-    }
-
-    /// Adds the codebook entries that a row's codes name.
-    fn add_sub_vectors(&self, pq: ProductQuantizer, row: &[u8], sums: &mut [u32]) {
-        let Some((&scale, codes)) = row.split_first() else {
-            return;
-        };
-        let scale = layout::scale(scale) as i32;
-        let sub_dims = usize::from(pq.sub_dims).max(1);
-        let step = if pq.shared { 0 } else { pq.codebook_len() };
-        let mut codebook = 0;
-        for (at, sums) in sums.chunks_mut(sub_dims).enumerate() {
-            let code = if pq.code_bits == 4 {
-                codes
-                    .get(at / 2)
-                    .map_or(0, |pair| pair >> (at % 2 * 4) & 15)
-            } else {
-                codes.get(at).copied().unwrap_or(0)
-            };
-            let entry = codebook + usize::from(code) * sub_dims;
-            add_scaled(sums, self.codebooks.get(entry..).unwrap_or(&[]), scale);
-            codebook += step;
         }
     }
 
     /// Writes a token's vector to `out`, as `f32` bits.
     pub(crate) fn vector(&self, id: u32, out: &mut [u32]) {
         out.fill(0);
-        self.add(id, out);
+        self.add(&[id], out);
         if self.sums_integers() {
             for word in out {
                 *word = (*word as i32 as f32 * self.unit).to_bits();
@@ -171,32 +146,4 @@ impl<'a> Rows<'a> {
 
 fn row_scale(row: &[u8]) -> u32 {
     row.first().map_or(0, |&byte| layout::scale(byte))
-}
-
-/// Adds 8-bit integers, each times `scale`.
-#[inline]
-fn add_scaled(sums: &mut [u32], values: &[u8], scale: i32) {
-    for (sum, &value) in sums.iter_mut().zip(values) {
-        *sum = sum.wrapping_add_signed(scale.wrapping_mul(i32::from(value as i8)));
-    }
-}
-
-/// Adds a row of a scale and odd integers from -`MOST` to `MOST`, `PER_BYTE` a byte, the first
-/// lowest.
-#[inline]
-fn add_packed<const PER_BYTE: usize, const MOST: i32>(sums: &mut [u32], row: &[u8]) {
-    let Some((&scale, packed)) = row.split_first() else {
-        return;
-    };
-    let scale = layout::scale(scale) as i32;
-    // A field `q` stands for 2q - MOST.
-    let (twice, least) = (scale << 1, scale.wrapping_mul(MOST));
-    for (sums, &byte) in sums.chunks_mut(PER_BYTE).zip(packed) {
-        let mut fields = i32::from(byte);
-        for sum in sums {
-            let field = fields & MOST;
-            *sum = sum.wrapping_add_signed(twice.wrapping_mul(field).wrapping_sub(least));
-            fields >>= 8 / PER_BYTE;
-        }
-    }
 }
