@@ -7,8 +7,6 @@ use crate::similarity::sum_of_squares;
 
 mod scale;
 
-use scale::scale_integers;
-
 /// Bits that a squared term keeps, so that the sum of 4,096 squares fits 64 bits.
 const SQUARE_BITS: u32 = 24;
 
@@ -65,7 +63,7 @@ impl<'r, 's> Pool<'r, 's> {
             if pooling.normalize {
                 normalize_integers(sums);
             } else {
-                scale_integers(sums, pooling.unit * mean);
+                scale::scale(sums, pooling.unit * mean);
             }
         } else {
             let sums = bytemuck::cast_slice_mut(sums);
@@ -83,20 +81,14 @@ impl<'r, 's> Pool<'r, 's> {
 ///
 /// All zero stays all zero.
 fn normalize_integers(sums: &mut [u32]) {
-    // Of the largest magnitude only the number of bits matters: that of all magnitudes together.
-    let magnitude = |sum: u32| (sum as i32).unsigned_abs();
-    let bits = sums.iter().fold(0, |bits, &sum| bits | magnitude(sum));
+    let bits = scale::magnitude_bits(sums);
     if bits == 0 {
         return;
     }
     let shift = (u32::BITS - bits.leading_zeros()).saturating_sub(SQUARE_BITS);
-    let mut squares = 0_u64;
-    for &sum in sums.iter() {
-        let kept = u64::from(magnitude(sum) >> shift);
-        squares += kept * kept;
-    }
+    let squares = scale::squares(sums, shift);
     let length = libm::sqrtf(squares as f32) * (1_u32 << shift) as f32;
-    scale_integers(sums, 1.0 / length);
+    scale::scale(sums, 1.0 / length);
 }
 
 /// Scales an embedding to unit length; all zero stays all zero.
