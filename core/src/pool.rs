@@ -63,7 +63,7 @@ impl<'r, 's> Pool<'r, 's> {
             if pooling.normalize {
                 normalize_integers(sums);
             } else {
-                scale::scale(sums, pooling.unit * mean);
+                scale::scale(sums, scale::magnitude_bits(sums), pooling.unit * mean);
             }
         } else {
             let sums = bytemuck::cast_slice_mut(sums);
@@ -88,7 +88,7 @@ fn normalize_integers(sums: &mut [u32]) {
     let shift = (u32::BITS - bits.leading_zeros()).saturating_sub(SQUARE_BITS);
     let squares = scale::squares(sums, shift);
     let length = libm::sqrtf(squares as f32) * (1_u32 << shift) as f32;
-    scale::scale(sums, 1.0 / length);
+    scale::scale(sums, bits, 1.0 / length);
 }
 
 /// Scales an embedding to unit length; all zero stays all zero.

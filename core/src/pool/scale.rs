@@ -13,43 +13,65 @@ const SOFT_FLOATS: bool = cfg!(any(
 ));
 
 const SIGN: u32 = 1 << 31;
-/// One in the exponent of an `f32`.
-const EXPONENT: u32 = 1 << 23;
+
+/// Runs a function on every sum, four a step: loops stay loops where code is optimised for size.
+#[inline(always)]
+fn for_each(sums: &mut [u32], mut f: impl FnMut(&mut u32)) {
+    let (steps, rest) = sums.as_chunks_mut::<4>();
+    for [a, b, c, d] in steps {
+        f(a);
+        f(b);
+        f(c);
+        f(d);
+    }
+    rest.iter_mut().for_each(f);
+}
+
+/// The same, without changing them.
+#[inline(always)]
+fn fold<T>(sums: &[u32], start: T, f: impl Fn(T, u32) -> T) -> T {
+    let (steps, rest) = sums.as_chunks::<4>();
+    let all = steps
+        .iter()
+        .fold(start, |all, &[a, b, c, d]| f(f(f(f(all, a), b), c), d));
+    rest.iter().fold(all, |all, &sum| f(all, sum))
+}
 
 /// The bits of all magnitudes together: as many as the largest has.
+#[inline(never)]
 pub(super) fn magnitude_bits(sums: &[u32]) -> u32 {
-    sums.iter()
-        .fold(0, |bits, &sum| bits | (sum as i32).unsigned_abs())
+    fold(sums, 0, |bits, sum| bits | (sum as i32).unsigned_abs())
 }
 
 /// The sum of the squares of all magnitudes, each of which has at most 24 bits after it is shifted
 /// right by `shift`.
+#[inline(never)]
 pub(super) fn squares(sums: &[u32], shift: u32) -> u64 {
     if SHORT_PRODUCTS {
-        squares_in_halves(sums, shift)
+        squares_of_halves(sums, shift)
     } else {
         squares_whole(sums, shift)
     }
 }
 
 fn squares_whole(sums: &[u32], shift: u32) -> u64 {
-    sums.iter().fold(0, |squares, &sum| {
+    fold(sums, 0, |squares, sum| {
         let kept = u64::from((sum as i32).unsigned_abs() >> shift);
         squares + kept * kept
     })
 }
 
 /// [`squares_whole`] from products of 12 by 12 bits, of which 256 fit 32 bits.
-fn squares_in_halves(sums: &[u32], shift: u32) -> u64 {
+fn squares_of_halves(sums: &[u32], shift: u32) -> u64 {
     let mut squares = 0;
     for sums in sums.chunks(256) {
         let (mut high, mut mixed, mut low) = (0_u32, 0_u32, 0_u32);
         for &sum in sums {
             let kept = (sum as i32).unsigned_abs() >> shift;
-            let (h, l) = (kept >> 12 & 0xFFF, kept & 0xFFF);
-            high = high.wrapping_add(h * h);
-            mixed = mixed.wrapping_add(h * l);
-            low = low.wrapping_add(l * l);
+            let (h, l) = (kept >> 12, kept & 0xFFF);
+            high = high.wrapping_add(h.wrapping_mul(h));
+            mixed = mixed.wrapping_add(h.wrapping_mul(l));
+            low = low.wrapping_add(l.wrapping_mul(l));
         }
         squares += (u64::from(high) << 24) + (u64::from(mixed) << 13) + u64::from(low);
     }
@@ -57,68 +79,70 @@ fn squares_in_halves(sums: &[u32], shift: u32) -> u64 {
 }
 
 /// Turns integer sums into their multiples by a positive `factor`, at most 1, in place, as `f32`
-/// bits: each sum is rounded to `f32`, then the product.
-pub(super) fn scale(sums: &mut [u32], factor: f32) {
+/// bits: each sum is rounded to `f32`, then the product. `bits` are those of all magnitudes.
+#[inline(never)]
+pub(super) fn scale(sums: &mut [u32], bits: u32, factor: f32) {
     // The soft way knows no subnormal results.
-    if !SOFT_FLOATS || factor < f32::MIN_POSITIVE {
+    if !SOFT_FLOATS || factor.to_bits() < f32::MIN_POSITIVE.to_bits() {
         scale_in_floats(sums, factor);
     } else if SHORT_PRODUCTS {
-        scale_in_integers(sums, factor, product_of_halves);
+        scale_in_integers(sums, bits, factor, product_of_halves);
     } else {
-        scale_in_integers(sums, factor, product);
+        scale_in_integers(sums, bits, factor, product);
     }
 }
 
 fn scale_in_floats(sums: &mut [u32], factor: f32) {
-    for sum in sums {
-        *sum = (*sum as i32 as f32 * factor).to_bits();
-    }
+    for_each(sums, |sum| *sum = (*sum as i32 as f32 * factor).to_bits());
 }
 
 /// [`scale_in_floats`] for a normal factor.
-#[inline]
-fn scale_in_integers(sums: &mut [u32], factor: f32, product: impl Fn(u32, u32) -> (u32, u32)) {
-    let common = magnitude_bits(sums).leading_zeros() & 31;
-    let factor = factor.to_bits();
+#[inline(always)]
+fn scale_in_integers(
+    sums: &mut [u32],
+    bits: u32,
+    factor: f32,
+    product: impl Fn(u32, u32) -> (u32, u32),
+) {
+    let common = bits.leading_zeros() & 31;
     // Mantissas have their leading one in bit 31, and their low 8 bits clear. The product of two
     // then has its leading one in bit 30 or 31 of the upper half.
-    let mantissa = factor << 8 | SIGN;
-    let largest = (factor / EXPONENT + 30 - common) * EXPONENT;
+    let mantissa = factor.to_bits() << 8 | SIGN;
+    let largest = (factor.to_bits() >> 23) + 30 - common;
     for word in sums {
-        let sign = *word & SIGN;
         let mut sum = (*word as i32).unsigned_abs() << common;
         if sum == 0 {
             continue;
         }
         let mut exponent = largest;
-        // A loop, since these parts may lack an instruction for it and most sums are near the largest.
+        // A loop, since these parts may lack an instruction for it and most sums are near the
+        // largest.
         while sum & SIGN == 0 {
+            exponent -= 1;
             sum <<= 1;
-            exponent -= EXPONENT;
         }
         if sum & 0xFF != 0 {
-            sum = (sum & !0xFF).wrapping_add(round(sum, 0) << 8);
+            let even = if sum & 0x1FF == 0x80 { 0 } else { 0x80 };
+            sum = sum.wrapping_add(even) & !0xFF;
             if sum == 0 {
                 sum = SIGN;
-                exponent += EXPONENT;
+                exponent += 1;
             }
         }
-        let (mut upper, lower) = product(sum, mantissa);
-        if upper & SIGN == 0 {
-            upper = upper << 1 | lower >> 31;
+        let (upper, lower) = product(sum, mantissa);
+        // 24 bits, rounded to nearest, a half up; then what was dropped, to see whether it was a half.
+        let (mut rounded, dropped) = if upper & SIGN == 0 {
+            ((upper >> 6).wrapping_add(1) >> 1, upper << 25)
         } else {
-            exponent += EXPONENT;
+            exponent += 1;
+            ((upper >> 7).wrapping_add(1) >> 1, upper << 24)
+        };
+        if dropped == SIGN && lower == 0 {
+            rounded &= !1;
         }
-        // The mantissa's leading one adds one to the exponent, and so does a carry out of rounding.
-        *word = sign | (exponent + (upper >> 8) + round(upper, lower));
+        // The leading one adds one to the exponent, and so does a carry out of rounding.
+        *word = *word & SIGN | (exponent << 23).wrapping_add(rounded);
     }
-}
-
-/// What rounding to the upper 24 bits adds to them, to nearest or even; `lower` are bits below.
-#[inline(always)]
-fn round(upper: u32, lower: u32) -> u32 {
-    let not_below_half = u32::from(lower != 0) | upper >> 8 & 1;
-    u32::from((upper & 0xFF) + not_below_half > 0x80)
 }
 
 /// The upper and the lower half of a product.
@@ -134,8 +158,11 @@ fn product_of_halves(a: u32, b: u32) -> (u32, u32) {
     // 8 and 16 bits of each, so that all that is added up fits 32 bits.
     let (a_high, a_low) = (a >> 24, a >> 8 & 0xFFFF);
     let (b_high, b_low) = (b >> 24, b >> 8 & 0xFFFF);
-    let low = a_low * b_low;
-    let upper = (a_high * b_high << 16) + a_high * b_low + a_low * b_high + (low >> 16);
+    let low = a_low.wrapping_mul(b_low);
+    let upper = (a_high.wrapping_mul(b_high) << 16)
+        .wrapping_add(a_high.wrapping_mul(b_low))
+        .wrapping_add(a_low.wrapping_mul(b_high))
+        .wrapping_add(low >> 16);
     (upper, low << 16)
 }
 
@@ -177,18 +204,19 @@ mod tests {
                 2 => 1.0_f32.next_down(),
                 3 => f32::MIN_POSITIVE.next_up(),
                 4 => 1.0 / 3.0,
-                _ => f32::from_bits(random(&mut state) % (126 * EXPONENT) + EXPONENT),
+                _ => f32::from_bits(random(&mut state) % (126 << 23) + (1 << 23)),
             };
             let sums = sums(&mut state);
             // In groups, since what the largest one is decides how all are shifted.
             for sums in sums.chunks(37) {
                 let mut expected = sums.to_vec();
                 scale_in_floats(&mut expected, factor);
+                let bits = magnitude_bits(sums);
                 let mut whole = sums.to_vec();
-                scale_in_integers(&mut whole, factor, product);
+                scale_in_integers(&mut whole, bits, factor, product);
                 assert_eq!(whole, expected, "{sums:?} {factor}");
                 let mut halves = sums.to_vec();
-                scale_in_integers(&mut halves, factor, product_of_halves);
+                scale_in_integers(&mut halves, bits, factor, product_of_halves);
                 assert_eq!(halves, expected, "{sums:?} {factor}");
             }
         }
@@ -202,9 +230,9 @@ mod tests {
                 let most = u32::MAX >> (8 - shift);
                 let mut sums: Vec<u32> =
                     (0..dims).map(|_| random(&mut state) & most >> 1).collect();
-                assert_eq!(squares_in_halves(&sums, shift), squares_whole(&sums, shift));
+                assert_eq!(squares_of_halves(&sums, shift), squares_whole(&sums, shift));
                 sums.fill((most >> 1).wrapping_neg());
-                assert_eq!(squares_in_halves(&sums, shift), squares_whole(&sums, shift));
+                assert_eq!(squares_of_halves(&sums, shift), squares_whole(&sums, shift));
             }
         }
     }
