@@ -14,9 +14,10 @@ const SQUARE_BITS: u32 = 24;
 pub(crate) struct Pool<'r, 's> {
     rows: &'r Rows<'r>,
     sums: &'s mut [u32],
-    /// Tokens that wait until there is a group of them.
-    waiting: [u32; GROUP],
-    waiting_len: usize,
+    /// Rows that wait until there is a group of them.
+    values: [&'r [u8]; GROUP],
+    scales: [i32; GROUP],
+    waiting: usize,
     /// Tokens added, those that wait included.
     count: u32,
 }
@@ -28,30 +29,32 @@ impl<'r, 's> Pool<'r, 's> {
         Self {
             rows,
             sums,
-            waiting: [0; GROUP],
-            waiting_len: 0,
+            values: [&[]; GROUP],
+            scales: [0; GROUP],
+            waiting: 0,
             count: 0,
         }
     }
 
     /// Adds a token.
-    #[inline]
     pub(crate) fn add(&mut self, id: u32) {
-        if let Some(place) = self.waiting.get_mut(self.waiting_len) {
-            *place = id;
-            self.waiting_len += 1;
-        }
-        if self.waiting_len == GROUP {
-            self.add_waiting();
+        if let Some(values) = self.values.get_mut(self.waiting)
+            && let Some(scale) = self.scales.get_mut(self.waiting)
+        {
+            (*values, *scale) = self.rows.get(id);
+            self.waiting += 1;
         }
         self.count += 1;
+        if self.waiting == GROUP {
+            self.add_waiting();
+        }
     }
 
-    #[inline(never)]
     fn add_waiting(&mut self) {
-        let ids = self.waiting.get(..self.waiting_len).unwrap_or(&[]);
-        self.rows.add(ids, self.sums);
-        self.waiting_len = 0;
+        let values = self.values.get(..self.waiting).unwrap_or(&[]);
+        let scales = self.scales.get(..self.waiting).unwrap_or(&[]);
+        self.rows.add(values, scales, self.sums);
+        self.waiting = 0;
     }
 
     /// The embedding.

@@ -11,6 +11,11 @@ mod integers;
 /// of them, and the registers of every part hold what that takes.
 pub(crate) const GROUP: usize = 4;
 
+/// A group's values, as they are stored.
+type Values<'a> = [&'a [u8]; GROUP];
+/// What each row's values are multiplied by.
+type Scales = [i32; GROUP];
+
 /// Layout of the section, shared with the writer.
 pub mod layout {
     /// The scale that a row's first byte stands for, for codecs whose scale has 8 bits: 0, or
@@ -113,29 +118,74 @@ impl<'a> Rows<'a> {
         !matches!(self.codec, Codec::F32 | Codec::F16)
     }
 
-    /// Adds tokens' rows to `sums`, in this order.
-    pub(crate) fn add(&self, ids: &[u32], sums: &mut [u32]) {
-        for ids in ids.chunks(GROUP) {
-            let mut rows: [&[u8]; GROUP] = [&[]; GROUP];
-            for (row, &id) in rows.iter_mut().zip(ids) {
-                *row = self.row(id);
+    /// A token's values as they are stored, and what they are multiplied by: for packed codecs
+    /// twice the scale, for floats nothing.
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> (&'a [u8], i32) {
+        let row = self.row(id);
+        if self.codec == Codec::Int8 {
+            return match row.split_first_chunk() {
+                Some((&scale, values)) => (values, i32::from(u16::from_le_bytes(scale))),
+                None => (&[], 0),
+            };
+        }
+        if !self.sums_integers() {
+            return (row, 0);
+        }
+        let Some((&scale, values)) = row.split_first() else {
+            return (&[], 0);
+        };
+        let scale = layout::scale(scale) as i32;
+        match self.codec {
+            Codec::Pq(_) => (values, scale),
+            _ => (values, scale << 1),
+        }
+    }
+
+    /// Adds rows to `sums`, in this order: their values and scales as [`get`](Self::get) gives them.
+    pub(crate) fn add(&self, mut values: &[&[u8]], mut scales: &[i32], sums: &mut [u32]) {
+        match self.codec {
+            Codec::F32 => return floats::add_f32(sums, values),
+            Codec::F16 => return floats::add_f16(sums, values),
+            _ => {}
+        }
+        while let Some((group, rest)) = values.split_first_chunk::<GROUP>()
+            && let Some((of_group, rest_of_scales)) = scales.split_first_chunk::<GROUP>()
+        {
+            self.add_group(sums, group, of_group);
+            (values, scales) = (rest, rest_of_scales);
+        }
+        if let Some(first) = values.first() {
+            // Rows that are not there are the first, zero times.
+            let mut group = [*first; GROUP];
+            let mut of_group = [0; GROUP];
+            for (to, from) in group.iter_mut().zip(values) {
+                *to = from;
             }
-            let rows = rows.get(..ids.len()).unwrap_or(&[]);
-            match self.codec {
-                Codec::F32 => floats::add_f32(sums, rows),
-                Codec::F16 => floats::add_f16(sums, rows),
-                Codec::Int8 => integers::add_int8(sums, rows),
-                Codec::Int4 => integers::add_int4(sums, rows),
-                Codec::Int2 => integers::add_int2(sums, rows),
-                Codec::Pq(pq) => integers::add_sub_vectors(sums, rows, pq, self.codebooks),
+            for (to, from) in of_group.iter_mut().zip(scales) {
+                *to = *from;
             }
+            self.add_group(sums, &group, &of_group);
+        }
+    }
+
+    fn add_group(&self, sums: &mut [u32], values: &Values, scales: &Scales) {
+        match self.codec {
+            Codec::Int8 => integers::add_int8(sums, values, scales),
+            Codec::Int4 => integers::add_int4(sums, values, scales),
+            Codec::Int2 => integers::add_int2(sums, values, scales),
+            Codec::Pq(pq) => {
+                integers::add_sub_vectors(sums, values, scales, pq, self.codebooks);
+            }
+            Codec::F32 | Codec::F16 => {}
         }
     }
 
     /// Writes a token's vector to `out`, as `f32` bits.
     pub(crate) fn vector(&self, id: u32, out: &mut [u32]) {
         out.fill(0);
-        self.add(&[id], out);
+        let (values, scale) = self.get(id);
+        self.add(&[values], &[scale], out);
         if self.sums_integers() {
             for word in out {
                 *word = (*word as i32 as f32 * self.unit).to_bits();

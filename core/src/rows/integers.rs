@@ -2,80 +2,44 @@
 //!
 //! Sums wrap as two's complement, so it does not matter in which order they are made.
 
-use super::{GROUP, layout};
+use super::{Scales, Values, layout};
 use crate::image::ProductQuantizer;
 
-/// Values of a group of rows, packed, and what each row's are multiplied by.
-struct Group<'a> {
-    values: [&'a [u8]; GROUP],
-    scales: [i32; GROUP],
+/// Adds rows of 8-bit integers.
+pub(super) fn add_int8(sums: &mut [u32], values: &Values, scales: &Scales) {
+    add::<1, STEP>(sums, values, scales, 0);
 }
 
-impl<'a> Group<'a> {
-    /// The group of at most [`GROUP`] rows of a scale of `SCALE_LEN` bytes, and values. Rows that
-    /// are not there are the first, zero times.
-    #[inline]
-    fn new<const SCALE_LEN: usize>(rows: &[&'a [u8]]) -> Self {
-        let first = rows.first().and_then(|row| row.get(SCALE_LEN..));
-        let mut values = [first.unwrap_or(&[]); GROUP];
-        let mut scales = [0; GROUP];
-        for ((values, scale), row) in values.iter_mut().zip(&mut scales).zip(rows) {
-            if let Some((head, rest)) = row.split_first_chunk::<SCALE_LEN>() {
-                *values = rest;
-                *scale = match *head.as_slice() {
-                    [byte] => layout::scale(byte) as i32,
-                    [low, high] => i32::from(u16::from_le_bytes([low, high])),
-                    _ => 0,
-                };
-            }
-        }
-        Self { values, scales }
-    }
+/// Adds rows of 4-bit fields, with twice their scales: a field `q` stands for 2 `q` - 15.
+pub(super) fn add_int4(sums: &mut [u32], values: &Values, scales: &Scales) {
+    let less = half_the_sum(scales).wrapping_mul(layout::INT4_MAX);
+    add::<2, { STEP / 2 }>(sums, values, scales, less);
 }
 
-/// Adds rows of a 16-bit scale and 8-bit integers.
-pub(super) fn add_int8(sums: &mut [u32], rows: &[&[u8]]) {
-    let group = Group::new::<2>(rows);
-    add::<1, STEP>(sums, &group.values, &group.scales, 0);
+/// Adds rows of 2-bit fields, with twice their scales: a field `q` stands for 2 `q` - 3.
+pub(super) fn add_int2(sums: &mut [u32], values: &Values, scales: &Scales) {
+    let less = half_the_sum(scales).wrapping_mul(layout::INT2_MAX);
+    add::<4, { STEP / 4 }>(sums, values, scales, less);
 }
 
-/// Adds rows of a scale and 4-bit fields: a field `q` stands for 2 `q` - 15.
-pub(super) fn add_int4(sums: &mut [u32], rows: &[&[u8]]) {
-    let mut group = Group::new::<1>(rows);
-    let less = twice(&mut group.scales, layout::INT4_MAX);
-    add::<2, { STEP / 2 }>(sums, &group.values, &group.scales, less);
+fn half_the_sum(scales: &Scales) -> u32 {
+    let [a, b, c, d] = scales.map(|scale| scale as u32 / 2);
+    a.wrapping_add(b).wrapping_add(c).wrapping_add(d)
 }
 
-/// Adds rows of a scale and 2-bit fields: a field `q` stands for 2 `q` - 3.
-pub(super) fn add_int2(sums: &mut [u32], rows: &[&[u8]]) {
-    let mut group = Group::new::<1>(rows);
-    let less = twice(&mut group.scales, layout::INT2_MAX);
-    add::<4, { STEP / 4 }>(sums, &group.values, &group.scales, less);
-}
-
-/// Doubles scales, for fields `q` that stand for 2 `q` - `most`; what is then too much in a sum.
-fn twice(scales: &mut [i32; GROUP], most: u32) -> u32 {
-    let mut less = 0_u32;
-    for scale in scales {
-        less = less.wrapping_add((*scale as u32).wrapping_mul(most));
-        *scale <<= 1;
-    }
-    less
-}
-
-/// Adds the codebook entries that rows of an 8-bit scale and codes name.
+/// Adds the codebook entries that rows of codes name.
 pub(super) fn add_sub_vectors(
     sums: &mut [u32],
-    rows: &[&[u8]],
+    values: &Values,
+    scales: &Scales,
     pq: ProductQuantizer,
     codebooks: &[u8],
 ) {
-    let group = Group::new::<1>(rows);
     let sub_dims = usize::from(pq.sub_dims).max(1);
     let step = if pq.shared { 0 } else { pq.codebook_len() };
     let mut codebook = codebooks;
     for (at, sums) in sums.chunks_mut(sub_dims).enumerate() {
-        let entries = group.values.map(|codes| {
+        let entries = values.map(|codes| {
             let code = if pq.code_bits == 4 {
                 codes
                     .get(at / 2)
@@ -85,7 +49,7 @@ pub(super) fn add_sub_vectors(
             };
             codebook.get(usize::from(code) * sub_dims..).unwrap_or(&[])
         });
-        add::<1, STEP>(sums, &entries, &group.scales, 0);
+        add::<1, STEP>(sums, &entries, scales, 0);
         codebook = codebook.get(step..).unwrap_or(&[]);
     }
 }
@@ -97,8 +61,8 @@ const STEP: usize = 8;
 #[inline(never)]
 fn add<const PER_BYTE: usize, const STEP_LEN: usize>(
     sums: &mut [u32],
-    values: &[&[u8]; GROUP],
-    scales: &[i32; GROUP],
+    values: &Values,
+    scales: &Scales,
     less: u32,
 ) {
     let [a, b, c, d] = *values;
