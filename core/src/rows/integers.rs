@@ -2,24 +2,32 @@
 //!
 //! Sums wrap as two's complement, so it does not matter in which order they are made.
 
-use super::{Scales, Values, layout};
+use super::{GROUP, Scales, Values, layout};
 use crate::image::ProductQuantizer;
+
+/// Dimensions a step of the loops that add rows. The more, the better the loop itself is paid for,
+/// and the more registers it wants (RISC-V's compiler spills them).
+const STEP: usize = if cfg!(target_arch = "riscv32") { 4 } else { 16 };
+/// The same for packed fields, whose steps are longer.
+const PACKED_STEP: usize = if cfg!(target_arch = "riscv32") { 4 } else { 8 };
+/// The same for sub-vectors, most of which have a multiple of this.
+const SUB_STEP: usize = 4;
 
 /// Adds rows of 8-bit integers.
 pub(super) fn add_int8(sums: &mut [u32], values: &Values, scales: &Scales) {
-    add::<1, STEP>(sums, values, scales, 0);
+    add::<1, STEP, STEP>(sums, values, scales, 0);
 }
 
 /// Adds rows of 4-bit fields, with twice their scales: a field `q` stands for 2 `q` - 15.
 pub(super) fn add_int4(sums: &mut [u32], values: &Values, scales: &Scales) {
     let less = half_the_sum(scales).wrapping_mul(layout::INT4_MAX);
-    add::<2, { STEP / 2 }>(sums, values, scales, less);
+    add::<2, PACKED_STEP, { PACKED_STEP / 2 }>(sums, values, scales, less);
 }
 
 /// Adds rows of 2-bit fields, with twice their scales: a field `q` stands for 2 `q` - 3.
 pub(super) fn add_int2(sums: &mut [u32], values: &Values, scales: &Scales) {
     let less = half_the_sum(scales).wrapping_mul(layout::INT2_MAX);
-    add::<4, { STEP / 4 }>(sums, values, scales, less);
+    add::<4, PACKED_STEP, { PACKED_STEP / 4 }>(sums, values, scales, less);
 }
 
 fn half_the_sum(scales: &Scales) -> u32 {
@@ -37,36 +45,58 @@ pub(super) fn add_sub_vectors(
 ) {
     let sub_dims = usize::from(pq.sub_dims).max(1);
     let step = if pq.shared { 0 } else { pq.codebook_len() };
-    let mut codebook = codebooks;
-    for (at, sums) in sums.chunks_mut(sub_dims).enumerate() {
-        let entries = values.map(|codes| {
-            let code = if pq.code_bits == 4 {
-                codes
-                    .get(at / 2)
-                    .map_or(0, |pair| pair >> (at % 2 * 4) & 15)
-            } else {
-                codes.get(at).copied().unwrap_or(0)
+    let code = |codes: &[u8], at: usize| {
+        usize::from(if pq.code_bits == 4 {
+            let pair = codes.get(at / 2).copied().unwrap_or(0);
+            pair >> (at % 2 * 4) & 15
+        } else {
+            codes.get(at).copied().unwrap_or(0)
+        })
+    };
+    if !sub_dims.is_multiple_of(SUB_STEP) {
+        for (at, sums) in sums.chunks_mut(sub_dims).enumerate() {
+            let entry = |codes| {
+                let entry = at * step + code(codes, at) * sub_dims;
+                codebooks.get(entry..).unwrap_or(&[])
             };
-            codebook.get(usize::from(code) * sub_dims..).unwrap_or(&[])
-        });
-        add::<1, STEP>(sums, &entries, scales, 0);
-        codebook = codebook.get(step..).unwrap_or(&[]);
+            let [a, b, c, d] = values;
+            let entries = [entry(a), entry(b), entry(c), entry(d)];
+            add_rest(1, sums, 0, &entries, scales, 0);
+        }
+        return;
+    }
+    // All in steps from here.
+    let entries = codebooks.as_chunks::<SUB_STEP>().0;
+    let steps = sub_dims / SUB_STEP;
+    let sums = sums.as_chunks_mut::<SUB_STEP>().0;
+    for (at, sums) in sums.chunks_mut(steps).enumerate() {
+        let codebook = at * (step / SUB_STEP);
+        let entry = |codes| codebook + code(codes, at) * steps;
+        let [a, b, c, d] = values;
+        let (mut a, mut b, mut c, mut d) = (entry(a), entry(b), entry(c), entry(d));
+        for sums in sums {
+            if let (Some(a), Some(b), Some(c), Some(d)) = (
+                entries.get(a),
+                entries.get(b),
+                entries.get(c),
+                entries.get(d),
+            ) {
+                add_step::<1, SUB_STEP, SUB_STEP>(sums, [a, b, c, d], scales, 0);
+            }
+            (a, b, c, d) = (a + 1, b + 1, c + 1, d + 1);
+        }
     }
 }
 
-/// Dimensions a step of [`add`].
-const STEP: usize = 8;
-
 /// Adds the values of four rows, `PER_BYTE` a byte, each times its scale, and takes off `less`.
 #[inline(never)]
-fn add<const PER_BYTE: usize, const STEP_LEN: usize>(
+fn add<const PER_BYTE: usize, const STEP: usize, const STEP_LEN: usize>(
     sums: &mut [u32],
     values: &Values,
     scales: &Scales,
     less: u32,
 ) {
     let [a, b, c, d] = *values;
-    let [of_a, of_b, of_c, of_d] = *scales;
     let (steps, rest) = sums.as_chunks_mut::<STEP>();
     let done = steps.len() * STEP_LEN;
     let rows = a.as_chunks::<STEP_LEN>().0.iter();
@@ -74,26 +104,62 @@ fn add<const PER_BYTE: usize, const STEP_LEN: usize>(
     let rows = rows.zip(c.as_chunks::<STEP_LEN>().0);
     let rows = rows.zip(d.as_chunks::<STEP_LEN>().0);
     for (sums, (((a, b), c), d)) in steps.iter_mut().zip(rows) {
-        // Written out: loops stay loops where code is optimised for size, and here time is spent.
-        macro_rules! add {
-            ($($at:literal)*) => {
-                $(
-                    sums[$at] = sums[$at]
-                        .wrapping_sub(less)
-                        .wrapping_add(scaled::<PER_BYTE>(a, $at, of_a))
-                        .wrapping_add(scaled::<PER_BYTE>(b, $at, of_b))
-                        .wrapping_add(scaled::<PER_BYTE>(c, $at, of_c))
-                        .wrapping_add(scaled::<PER_BYTE>(d, $at, of_d));
-                )*
-            };
-        }
-        add!(0 1 2 3 4 5 6 7);
+        add_step::<PER_BYTE, STEP, STEP_LEN>(sums, [a, b, c, d], scales, less);
     }
-    for (at, sum) in rest.iter_mut().enumerate() {
+    if !rest.is_empty() {
+        add_rest(PER_BYTE, rest, done, values, scales, less);
+    }
+}
+
+/// A step of [`add`].
+#[inline(always)]
+fn add_step<const PER_BYTE: usize, const STEP: usize, const STEP_LEN: usize>(
+    sums: &mut [u32; STEP],
+    [a, b, c, d]: [&[u8; STEP_LEN]; GROUP],
+    [of_a, of_b, of_c, of_d]: &Scales,
+    less: u32,
+) {
+    // Written out: loops stay loops where code is optimised for size, and here time is spent.
+    macro_rules! add {
+        ($($at:literal)*) => {
+            $(
+                if let Some(sum) = sums.get_mut($at) {
+                    *sum = sum
+                        .wrapping_sub(less)
+                        .wrapping_add(scaled::<PER_BYTE>(a, $at, *of_a))
+                        .wrapping_add(scaled::<PER_BYTE>(b, $at, *of_b))
+                        .wrapping_add(scaled::<PER_BYTE>(c, $at, *of_c))
+                        .wrapping_add(scaled::<PER_BYTE>(d, $at, *of_d));
+                }
+            )*
+        };
+    }
+    add!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+}
+
+/// What [`add`] leaves: dimensions whose values begin at a byte.
+#[inline(never)]
+fn add_rest(
+    per_byte: usize,
+    sums: &mut [u32],
+    from: usize,
+    values: &Values,
+    scales: &Scales,
+    less: u32,
+) {
+    for sum in sums.iter_mut() {
         *sum = sum.wrapping_sub(less);
-        for (values, scale) in values.iter().zip(scales) {
-            let values = values.get(done..).unwrap_or(&[]);
-            *sum = sum.wrapping_add(scaled::<PER_BYTE>(values, at, *scale));
+    }
+    for (values, &scale) in values.iter().zip(scales) {
+        let bytes = values.get(from..).unwrap_or(&[]);
+        for (sums, &byte) in sums.chunks_mut(per_byte.max(1)).zip(bytes) {
+            for (at, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.wrapping_add(match per_byte {
+                    1 => scaled::<1>(&[byte], 0, scale),
+                    2 => scaled::<2>(&[byte], at, scale),
+                    _ => scaled::<4>(&[byte], at, scale),
+                });
+            }
         }
     }
 }
