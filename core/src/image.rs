@@ -404,8 +404,15 @@ pub(crate) fn saturate(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
+/// CRC-32 as in IEEE 802.3 (reflected, polynomial 0xEDB88320).
+#[cfg(feature = "std")]
+pub fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
 /// CRC-32 as in IEEE 802.3 (reflected, polynomial 0xEDB88320), four bits a step: the table is 64
 /// bytes of flash instead of the usual kilobyte.
+#[cfg(not(feature = "std"))]
 pub fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 16] = nibble_table();
     let step = |crc: u32| (crc >> 4) ^ TABLE.get((crc & 15) as usize).copied().unwrap_or(0);
@@ -416,6 +423,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
+#[cfg(not(feature = "std"))]
 #[allow(clippy::indexing_slicing)] // evaluated by the compiler
 const fn nibble_table() -> [u32; 16] {
     let mut table = [0; 16];

@@ -127,6 +127,33 @@ impl<'a> Model<'a> {
         Ok(pool.finish(pooling))
     }
 
+    /// The embedding of tokens, for texts that were tokenised before: as [`encode`](Self::encode)
+    /// gives it for a text of these tokens. Ids of no token are unknown tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ScratchTooSmall`]. Never panics.
+    pub fn encode_ids<'s>(&self, ids: &[u32], scratch: &'s mut [u32]) -> Result<&'s [f32], Error> {
+        let (sums, _) = self.split_scratch(scratch)?;
+        let pooling = &self.header.pooling;
+        let counting = usize::try_from(pooling.max_tokens).unwrap_or(usize::MAX);
+        let mut pool = Pool::new(&self.rows, sums);
+        for &id in ids.iter().take(counting) {
+            if id != self.tokenizer.unk && id < self.header.token_count {
+                pool.add(id);
+            }
+        }
+        Ok(pool.finish(pooling))
+    }
+
+    /// The same model without vector instructions: what tests compare with.
+    #[cfg(feature = "std")]
+    #[doc(hidden)]
+    pub fn without_vectors(mut self) -> Self {
+        self.rows.without_vectors();
+        self
+    }
+
     /// The direction of a text's embedding in 8 bits: `dims` components in `out`, the largest of
     /// them ±127. A quarter of the RAM, and compared without floating point by
     /// [`cosine_i8`](crate::cosine_i8).

@@ -2,8 +2,8 @@
 //! the only floating-point step.
 
 use crate::image::Pooling;
-use crate::rows::{GROUP, Rows};
-use crate::similarity::sum_of_squares;
+use crate::rows::{Rows, WAITING};
+use crate::similarity::{sqrt, sum_of_squares};
 
 mod scale;
 
@@ -14,9 +14,9 @@ const SQUARE_BITS: u32 = 24;
 pub(crate) struct Pool<'r, 's> {
     rows: &'r Rows<'r>,
     sums: &'s mut [u32],
-    /// Rows that wait until there is a group of them.
-    values: [&'r [u8]; GROUP],
-    scales: [i32; GROUP],
+    /// Rows that wait until there are so many.
+    values: [&'r [u8]; WAITING],
+    scales: [i32; WAITING],
     waiting: usize,
     /// Tokens added, those that wait included.
     count: u32,
@@ -29,8 +29,8 @@ impl<'r, 's> Pool<'r, 's> {
         Self {
             rows,
             sums,
-            values: [&[]; GROUP],
-            scales: [0; GROUP],
+            values: [&[]; WAITING],
+            scales: [0; WAITING],
             waiting: 0,
             count: 0,
         }
@@ -45,7 +45,7 @@ impl<'r, 's> Pool<'r, 's> {
             self.waiting += 1;
         }
         self.count += 1;
-        if self.waiting == GROUP {
+        if self.waiting == WAITING {
             self.add_waiting();
         }
     }
@@ -58,31 +58,50 @@ impl<'r, 's> Pool<'r, 's> {
     }
 
     /// The embedding.
+    #[inline]
     pub(crate) fn finish(mut self, pooling: &Pooling) -> &'s [f32] {
         self.add_waiting();
-        let mean = 1.0 / self.count.max(1) as f32;
-        let sums = self.sums;
-        if self.rows.sums_integers() {
-            if pooling.normalize {
-                normalize_integers(sums);
-            } else {
-                scale::scale(sums, scale::magnitude_bits(sums), pooling.unit * mean);
-            }
-        } else {
-            let sums = bytemuck::cast_slice_mut(sums);
-            if pooling.normalize {
-                normalize_floats(sums);
-            } else {
-                sums.iter_mut().for_each(|sum| *sum *= mean);
-            }
+        let (sums, count) = (self.sums, self.count);
+        let integers = self.rows.sums_integers();
+        #[cfg(feature = "std")]
+        if let Some(arch) = self.rows.arch() {
+            crate::rows::vectorize(
+                arch,
+                #[inline(always)]
+                || finish(sums, integers, count, pooling),
+            );
+            return bytemuck::cast_slice(sums);
         }
+        finish(sums, integers, count, pooling);
         bytemuck::cast_slice(sums)
+    }
+}
+
+/// Turns the sums of `count` rows into an embedding, in place.
+#[inline(always)]
+fn finish(sums: &mut [u32], integers: bool, count: u32, pooling: &Pooling) {
+    let mean = 1.0 / count.max(1) as f32;
+    if integers {
+        if pooling.normalize {
+            normalize_integers(sums);
+        } else {
+            let bits = scale::magnitude_bits(sums);
+            scale::scale(sums, bits, pooling.unit * mean);
+        }
+    } else {
+        let sums = bytemuck::cast_slice_mut(sums);
+        if pooling.normalize {
+            normalize_floats(sums);
+        } else {
+            sums.iter_mut().for_each(|sum| *sum *= mean);
+        }
     }
 }
 
 /// Turns integer sums into an embedding of unit length, in place, as `f32` bits.
 ///
 /// All zero stays all zero.
+#[inline(always)]
 fn normalize_integers(sums: &mut [u32]) {
     let bits = scale::magnitude_bits(sums);
     if bits == 0 {
@@ -90,15 +109,16 @@ fn normalize_integers(sums: &mut [u32]) {
     }
     let shift = (u32::BITS - bits.leading_zeros()).saturating_sub(SQUARE_BITS);
     let squares = scale::squares(sums, shift);
-    let length = libm::sqrtf(squares as f32) * (1_u32 << shift) as f32;
+    let length = sqrt(squares as f32) * (1_u32 << shift) as f32;
     scale::scale(sums, bits, 1.0 / length);
 }
 
 /// Scales an embedding to unit length; all zero stays all zero.
+#[inline(always)]
 fn normalize_floats(sums: &mut [f32]) {
     let squares = sum_of_squares(sums);
     if squares > 0.0 {
-        let factor = 1.0 / libm::sqrtf(squares);
+        let factor = 1.0 / sqrt(squares);
         sums.iter_mut().for_each(|sum| *sum *= factor);
     }
 }

@@ -6,10 +6,19 @@ use crate::image::{Codec, Header, MAX_VALUE};
 
 mod floats;
 mod integers;
+#[cfg(feature = "std")]
+mod simd;
+
+#[cfg(feature = "std")]
+pub(crate) use simd::vectorize;
 
 /// Rows that are added in one pass over the sums: each sum is then loaded and stored once for all
 /// of them, and the registers of every part hold what that takes.
 pub(crate) const GROUP: usize = 4;
+
+/// Rows of a text that wait until they are added together: with vectors, so many that sums stay
+/// in registers for long.
+pub(crate) const WAITING: usize = if cfg!(feature = "std") { 32 } else { GROUP };
 
 /// A group's values, as they are stored.
 type Values<'a> = [&'a [u8]; GROUP];
@@ -44,6 +53,9 @@ pub(crate) struct Rows<'a> {
     codec: Codec,
     row_len: usize,
     unit: f32,
+    /// What rows are added with.
+    #[cfg(feature = "std")]
+    arch: Option<pulp::Arch>,
 }
 
 impl<'a> Rows<'a> {
@@ -66,6 +78,8 @@ impl<'a> Rows<'a> {
             codec: header.codec,
             row_len,
             unit: header.pooling.unit,
+            #[cfg(feature = "std")]
+            arch: Some(pulp::Arch::new()),
         };
         let expected = row_len as u64 * u64::from(header.token_count);
         if section.len() as u64 == expected && rows.is_sound(header.pooling.max_tokens) {
@@ -142,8 +156,37 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Adds rows to `sums`, in this order: their values and scales as [`get`](Self::get) gives them.
-    pub(crate) fn add(&self, mut values: &[&[u8]], mut scales: &[i32], sums: &mut [u32]) {
+    /// Adds at most [`WAITING`] rows to `sums`, in this order: their values and scales as
+    /// [`get`](Self::get) gives them.
+    pub(crate) fn add(&self, values: &[&[u8]], scales: &[i32], sums: &mut [u32]) {
+        #[cfg(feature = "std")]
+        if let Some(arch) = self.arch {
+            return self.add_wide(arch, values, scales, sums);
+        }
+        self.add_narrow(values, scales, sums);
+    }
+
+    /// [`add`](Self::add) with vectors where there is a way.
+    #[cfg(feature = "std")]
+    fn add_wide(&self, arch: pulp::Arch, values: &[&[u8]], scales: &[i32], sums: &mut [u32]) {
+        let (units, rest) = sums.as_chunks_mut::<{ simd::UNIT }>();
+        let done = units.len() * simd::UNIT;
+        match self.codec {
+            Codec::Int8 => simd::add_int8(arch, units, values, scales),
+            _ => return self.add_narrow(values, scales, sums),
+        }
+        if !rest.is_empty() {
+            let mut tails: [&[u8]; WAITING] = [&[]; WAITING];
+            for (tail, values) in tails.iter_mut().zip(values) {
+                *tail = values.get(done..).unwrap_or(&[]);
+            }
+            let tails = tails.get(..values.len()).unwrap_or(&[]);
+            self.add_narrow(tails, scales, rest);
+        }
+    }
+
+    /// [`add`](Self::add) in groups.
+    fn add_narrow(&self, mut values: &[&[u8]], mut scales: &[i32], sums: &mut [u32]) {
         match self.codec {
             Codec::F32 => return floats::add_f32(sums, values),
             Codec::F16 => return floats::add_f16(sums, values),
@@ -179,6 +222,18 @@ impl<'a> Rows<'a> {
             }
             Codec::F32 | Codec::F16 => {}
         }
+    }
+
+    /// What rows are added with, and sums scaled.
+    #[cfg(feature = "std")]
+    pub(crate) fn arch(&self) -> Option<pulp::Arch> {
+        self.arch
+    }
+
+    /// Adds without vectors from here on.
+    #[cfg(feature = "std")]
+    pub(crate) fn without_vectors(&mut self) {
+        self.arch = None;
     }
 
     /// Writes a token's vector to `out`, as `f32` bits.

@@ -14,9 +14,15 @@ const SOFT_FLOATS: bool = cfg!(any(
 
 const SIGN: u32 = 1 << 31;
 
-/// Runs a function on every sum, four a step: loops stay loops where code is optimised for size.
+// Small loops, four sums a step: loops stay loops where code is optimised for size. With vectors, what
+// the compiler makes of the plain loop is better.
+
+/// Runs a function on every sum.
 #[inline(always)]
 fn for_each(sums: &mut [u32], mut f: impl FnMut(&mut u32)) {
+    if cfg!(feature = "std") {
+        return sums.iter_mut().for_each(f);
+    }
     let (steps, rest) = sums.as_chunks_mut::<4>();
     for [a, b, c, d] in steps {
         f(a);
@@ -27,9 +33,12 @@ fn for_each(sums: &mut [u32], mut f: impl FnMut(&mut u32)) {
     rest.iter_mut().for_each(f);
 }
 
-/// The same, without changing them.
+/// Folds all sums.
 #[inline(always)]
 fn fold<T>(sums: &[u32], start: T, f: impl Fn(T, u32) -> T) -> T {
+    if cfg!(feature = "std") {
+        return sums.iter().fold(start, |all, &sum| f(all, sum));
+    }
     let (steps, rest) = sums.as_chunks::<4>();
     let all = steps
         .iter()
@@ -38,14 +47,16 @@ fn fold<T>(sums: &[u32], start: T, f: impl Fn(T, u32) -> T) -> T {
 }
 
 /// The bits of all magnitudes together: as many as the largest has.
-#[inline(never)]
+#[cfg_attr(feature = "std", inline(always))]
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub(super) fn magnitude_bits(sums: &[u32]) -> u32 {
     fold(sums, 0, |bits, sum| bits | (sum as i32).unsigned_abs())
 }
 
 /// The sum of the squares of all magnitudes, each of which has at most 24 bits after it is shifted
 /// right by `shift`.
-#[inline(never)]
+#[cfg_attr(feature = "std", inline(always))]
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub(super) fn squares(sums: &[u32], shift: u32) -> u64 {
     if SHORT_PRODUCTS {
         squares_of_halves(sums, shift)
@@ -54,6 +65,7 @@ pub(super) fn squares(sums: &[u32], shift: u32) -> u64 {
     }
 }
 
+#[inline(always)]
 fn squares_whole(sums: &[u32], shift: u32) -> u64 {
     fold(sums, 0, |squares, sum| {
         let kept = u64::from((sum as i32).unsigned_abs() >> shift);
@@ -80,7 +92,8 @@ fn squares_of_halves(sums: &[u32], shift: u32) -> u64 {
 
 /// Turns integer sums into their multiples by a positive `factor`, at most 1, in place, as `f32`
 /// bits: each sum is rounded to `f32`, then the product. `bits` are those of all magnitudes.
-#[inline(never)]
+#[cfg_attr(feature = "std", inline(always))]
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub(super) fn scale(sums: &mut [u32], bits: u32, factor: f32) {
     // The soft way knows no subnormal results.
     if !SOFT_FLOATS || factor.to_bits() < f32::MIN_POSITIVE.to_bits() {
@@ -92,6 +105,7 @@ pub(super) fn scale(sums: &mut [u32], bits: u32, factor: f32) {
     }
 }
 
+#[inline(always)]
 fn scale_in_floats(sums: &mut [u32], factor: f32) {
     for_each(sums, |sum| *sum = (*sum as i32 as f32 * factor).to_bits());
 }
