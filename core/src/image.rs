@@ -116,6 +116,17 @@ impl ProductQuantizer {
         entries * self.sub_dims as usize
     }
 
+    /// The code of the sub-vector `at` in a row's codes; 0 behind their end.
+    #[inline(always)]
+    pub(crate) fn code(self, codes: &[u8], at: usize) -> usize {
+        usize::from(if self.code_bits == 4 {
+            let pair = codes.get(at / 2).copied().unwrap_or(0);
+            pair >> (at % 2 * 4) & 15
+        } else {
+            codes.get(at).copied().unwrap_or(0)
+        })
+    }
+
     /// Codebooks for rows of `dims` values.
     pub const fn codebooks(self, dims: usize) -> usize {
         if self.shared {

@@ -171,14 +171,44 @@ impl<'a> Rows<'a> {
     fn add_wide(&self, arch: pulp::Arch, values: &[&[u8]], scales: &[i32], sums: &mut [u32]) {
         let (units, rest) = sums.as_chunks_mut::<{ simd::UNIT }>();
         let done = units.len() * simd::UNIT;
-        match self.codec {
-            Codec::Int8 => simd::add_int8(arch, units, values, scales),
-            _ => return self.add_narrow(values, scales, sums),
-        }
+        let per_byte = match self.codec {
+            Codec::Int8 => {
+                simd::add_int8(arch, units, values, scales);
+                1
+            }
+            Codec::Int4 => {
+                let less = integers::too_much(scales, layout::INT4_MAX);
+                simd::add_packed::<2, { simd::UNIT / 2 }>(arch, units, values, scales, less);
+                2
+            }
+            Codec::Int2 => {
+                let less = integers::too_much(scales, layout::INT2_MAX);
+                simd::add_packed::<4, { simd::UNIT / 4 }>(arch, units, values, scales, less);
+                4
+            }
+            Codec::Pq(pq) if usize::from(pq.sub_dims).is_multiple_of(simd::SUB_UNIT) => {
+                return simd::add_sub_vectors(arch, sums, values, scales, pq, self.codebooks);
+            }
+            Codec::Pq(_) => return self.add_narrow(values, scales, sums),
+            Codec::F32 => {
+                return vectorize(
+                    arch,
+                    #[inline(always)]
+                    || floats::add_f32(sums, values),
+                );
+            }
+            Codec::F16 => {
+                return vectorize(
+                    arch,
+                    #[inline(always)]
+                    || floats::add_f16(sums, values),
+                );
+            }
+        };
         if !rest.is_empty() {
             let mut tails: [&[u8]; WAITING] = [&[]; WAITING];
             for (tail, values) in tails.iter_mut().zip(values) {
-                *tail = values.get(done..).unwrap_or(&[]);
+                *tail = values.get(done / per_byte..).unwrap_or(&[]);
             }
             let tails = tails.get(..values.len()).unwrap_or(&[]);
             self.add_narrow(tails, scales, rest);

@@ -7,7 +7,7 @@
 const SHORT_PRODUCTS: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
 
 /// Whether floats are made of integers: where the compiler would call routines for them, or may.
-const SOFT_FLOATS: bool = cfg!(any(
+pub(crate) const SOFT_FLOATS: bool = cfg!(any(
     all(target_arch = "arm", not(target_abi = "eabihf")),
     target_arch = "riscv32"
 ));

@@ -20,19 +20,23 @@ pub(super) fn add_int8(sums: &mut [u32], values: &Values, scales: &Scales) {
 
 /// Adds rows of 4-bit fields, with twice their scales: a field `q` stands for 2 `q` - 15.
 pub(super) fn add_int4(sums: &mut [u32], values: &Values, scales: &Scales) {
-    let less = half_the_sum(scales).wrapping_mul(layout::INT4_MAX);
+    let less = too_much(scales, layout::INT4_MAX);
     add::<2, PACKED_STEP, { PACKED_STEP / 2 }>(sums, values, scales, less);
 }
 
 /// Adds rows of 2-bit fields, with twice their scales: a field `q` stands for 2 `q` - 3.
 pub(super) fn add_int2(sums: &mut [u32], values: &Values, scales: &Scales) {
-    let less = half_the_sum(scales).wrapping_mul(layout::INT2_MAX);
+    let less = too_much(scales, layout::INT2_MAX);
     add::<4, PACKED_STEP, { PACKED_STEP / 4 }>(sums, values, scales, less);
 }
 
-fn half_the_sum(scales: &Scales) -> u32 {
-    let [a, b, c, d] = scales.map(|scale| scale as u32 / 2);
-    a.wrapping_add(b).wrapping_add(c).wrapping_add(d)
+/// What fields `q` that stand for 2 `q` - `most` add too much, with twice their scales.
+#[inline(always)]
+pub(super) fn too_much(scales: &[i32], most: u32) -> u32 {
+    let sum = scales
+        .iter()
+        .fold(0_u32, |sum, &scale| sum.wrapping_add(scale as u32 / 2));
+    sum.wrapping_mul(most)
 }
 
 /// Adds the codebook entries that rows of codes name.
@@ -45,18 +49,10 @@ pub(super) fn add_sub_vectors(
 ) {
     let sub_dims = usize::from(pq.sub_dims).max(1);
     let step = if pq.shared { 0 } else { pq.codebook_len() };
-    let code = |codes: &[u8], at: usize| {
-        usize::from(if pq.code_bits == 4 {
-            let pair = codes.get(at / 2).copied().unwrap_or(0);
-            pair >> (at % 2 * 4) & 15
-        } else {
-            codes.get(at).copied().unwrap_or(0)
-        })
-    };
     if !sub_dims.is_multiple_of(SUB_STEP) {
         for (at, sums) in sums.chunks_mut(sub_dims).enumerate() {
             let entry = |codes| {
-                let entry = at * step + code(codes, at) * sub_dims;
+                let entry = at * step + pq.code(codes, at) * sub_dims;
                 codebooks.get(entry..).unwrap_or(&[])
             };
             let [a, b, c, d] = values;
@@ -71,7 +67,7 @@ pub(super) fn add_sub_vectors(
     let sums = sums.as_chunks_mut::<SUB_STEP>().0;
     for (at, sums) in sums.chunks_mut(steps).enumerate() {
         let codebook = at * (step / SUB_STEP);
-        let entry = |codes| codebook + code(codes, at) * steps;
+        let entry = |codes| codebook + pq.code(codes, at) * steps;
         let [a, b, c, d] = values;
         let (mut a, mut b, mut c, mut d) = (entry(a), entry(b), entry(c), entry(d));
         for sums in sums {

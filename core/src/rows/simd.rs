@@ -13,6 +13,7 @@ use pulp::{
 };
 
 use super::WAITING;
+use crate::image::ProductQuantizer;
 
 /// Dimensions that all ways of adding take at once.
 pub(super) const UNIT: usize = 32;
@@ -35,8 +36,8 @@ pub(super) fn add_int8(arch: Arch, sums: &mut [[u32; UNIT]], values: &[&[u8]], s
         };
         // A scale of 16 bits is two scales of 15 bits with a sign.
         *pair = match rows.next_if(|next| of_a.max(next.1) <= i32::from(i16::MAX)) {
-            Some((b, of_b)) => (a, b, of_a | of_b << 16),
-            None => (a, a, of_a / 2 | (of_a - of_a / 2) << 16),
+            Some((b, of_b)) => (a, b, of_a | (of_b << 16)),
+            None => (a, a, (of_a / 2) | ((of_a - of_a / 2) << 16)),
         };
         count += 1;
     }
@@ -72,6 +73,91 @@ pub(crate) fn vectorize(arch: Arch, f: impl FnOnce()) {
         Arch::V3(simd) => simd.vectorize(f),
         _ => arch.dispatch(f),
     }
+}
+
+/// Adds rows of packed fields, `PER_BYTE` a byte of `LEN` a unit, each times its scale, and takes
+/// off `less`.
+pub(super) fn add_packed<const PER_BYTE: usize, const LEN: usize>(
+    arch: Arch,
+    sums: &mut [[u32; UNIT]],
+    values: &[&[u8]],
+    scales: &[i32],
+    less: u32,
+) {
+    vectorize(
+        arch,
+        #[inline(always)]
+        || {
+            for (at, unit) in sums.iter_mut().enumerate() {
+                // All first fields of bytes, all second ones, and so on.
+                let mut fields = [[0_u32; LEN]; PER_BYTE];
+                for (values, &scale) in values.iter().zip(scales) {
+                    let Some(bytes) = values.as_chunks::<LEN>().0.get(at) else {
+                        continue;
+                    };
+                    for (place, sums) in fields.iter_mut().enumerate() {
+                        let shift = place * (8 / PER_BYTE);
+                        for (sum, &byte) in sums.iter_mut().zip(bytes) {
+                            let field = u32::from(byte) >> shift & ((1 << (8 / PER_BYTE)) - 1);
+                            *sum = sum.wrapping_add(field.wrapping_mul(scale as u32));
+                        }
+                    }
+                }
+                for (place, fields) in fields.iter().enumerate() {
+                    for (sums, field) in unit.as_chunks_mut::<PER_BYTE>().0.iter_mut().zip(fields) {
+                        if let Some(sum) = sums.get_mut(place) {
+                            *sum = sum.wrapping_add(*field).wrapping_sub(less);
+                        }
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// Dimensions of sub-vectors that are added at once; a sub-vector has a multiple of this.
+pub(super) const SUB_UNIT: usize = 8;
+
+/// Adds the codebook entries that rows of codes name.
+pub(super) fn add_sub_vectors(
+    arch: Arch,
+    sums: &mut [u32],
+    values: &[&[u8]],
+    scales: &[i32],
+    pq: ProductQuantizer,
+    codebooks: &[u8],
+) {
+    let entries = codebooks.as_chunks::<SUB_UNIT>().0;
+    let entry_len = usize::from(pq.sub_dims) / SUB_UNIT;
+    let step = if pq.shared {
+        0
+    } else {
+        pq.codebook_len() / SUB_UNIT
+    };
+    vectorize(
+        arch,
+        #[inline(always)]
+        || {
+            let units = sums.as_chunks_mut::<SUB_UNIT>().0;
+            for (at, units) in units.chunks_mut(entry_len.max(1)).enumerate() {
+                for (place, unit) in units.iter_mut().enumerate() {
+                    let mut sums = [0_i32; SUB_UNIT];
+                    for (codes, &scale) in values.iter().zip(scales) {
+                        let entry = at * step + pq.code(codes, at) * entry_len + place;
+                        let Some(entry) = entries.get(entry) else {
+                            continue;
+                        };
+                        for (sum, &value) in sums.iter_mut().zip(entry) {
+                            *sum = sum.wrapping_add(scale.wrapping_mul(i32::from(value as i8)));
+                        }
+                    }
+                    for (to, sum) in unit.iter_mut().zip(sums) {
+                        *to = to.wrapping_add_signed(sum);
+                    }
+                }
+            }
+        },
+    );
 }
 
 /// A way to add pairs.
@@ -245,5 +331,54 @@ impl Adder for V4 {
             self.avx512f._mm512_add_epi32(before, sums)
         };
         *to = cast([add(before[0], first), add(before[1], second)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// What this machine can run, not only what it would pick.
+    fn archs() -> Vec<Arch> {
+        let mut archs = Vec::from([Arch::Scalar, Arch::new()]);
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(V3::try_new().map(Arch::V3));
+        archs
+    }
+
+    #[test]
+    fn every_architecture_adds_the_same() {
+        let mut state = 0x2545_F491_4F6C_DD1D_u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state >> 20
+        };
+        for units in 1..10 {
+            for count in [1, 2, 3, 7, WAITING] {
+                let mut row = || -> Vec<u8> { (0..units * UNIT).map(|_| random() as u8).collect() };
+                let rows: Vec<Vec<u8>> = (0..count).map(|_| row()).collect();
+                let values: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+                let scales: Vec<i32> = (0..count)
+                    .map(|_| (random() >> (random() % 16)) as i32 & 0xFFFF)
+                    .collect();
+                let before: Vec<u32> = (0..units * UNIT).map(|_| random() as u32).collect();
+                let mut expected = before.clone();
+                for (row, &scale) in rows.iter().zip(&scales) {
+                    for (sum, &value) in expected.iter_mut().zip(row) {
+                        let product = i32::from(value as i8) * scale;
+                        *sum = sum.wrapping_add_signed(product);
+                    }
+                }
+                for arch in archs() {
+                    let mut sums = before.clone();
+                    add_int8(arch, sums.as_chunks_mut().0, &values, &scales);
+                    assert!(sums == expected, "{arch:?}, {units} units, {count} rows");
+                }
+            }
+        }
     }
 }
