@@ -116,6 +116,17 @@ impl ProductQuantizer {
         entries * self.sub_dims as usize
     }
 
+    /// The code of the sub-vector `at` in a row's codes; 0 behind their end.
+    #[inline(always)]
+    pub(crate) fn code(self, codes: &[u8], at: usize) -> usize {
+        usize::from(if self.code_bits == 4 {
+            let pair = codes.get(at / 2).copied().unwrap_or(0);
+            pair >> (at % 2 * 4) & 15
+        } else {
+            codes.get(at).copied().unwrap_or(0)
+        })
+    }
+
     /// Codebooks for rows of `dims` values.
     pub const fn codebooks(self, dims: usize) -> usize {
         if self.shared {
@@ -404,8 +415,15 @@ pub(crate) fn saturate(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
+/// CRC-32 as in IEEE 802.3 (reflected, polynomial 0xEDB88320).
+#[cfg(feature = "std")]
+pub fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
 /// CRC-32 as in IEEE 802.3 (reflected, polynomial 0xEDB88320), four bits a step: the table is 64
 /// bytes of flash instead of the usual kilobyte.
+#[cfg(not(feature = "std"))]
 pub fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 16] = nibble_table();
     let step = |crc: u32| (crc >> 4) ^ TABLE.get((crc & 15) as usize).copied().unwrap_or(0);
@@ -416,6 +434,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
+#[cfg(not(feature = "std"))]
 #[allow(clippy::indexing_slicing)] // evaluated by the compiler
 const fn nibble_table() -> [u32; 16] {
     let mut table = [0; 16];

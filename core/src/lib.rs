@@ -29,6 +29,12 @@
 //!   after it returned `Ok`, every call runs in time linear in the text.
 //! * The same image and text give the same `f32` bits on every target.
 //! * No heap, no `unsafe`.
+//!
+//! # Features
+//!
+//! * `std`, for hosts: vector instructions, picked when the program runs, and a fast checksum. Not
+//!   a bit of a result changes.
+//! * `defmt`: public types and errors can be logged with `defmt`.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -42,7 +48,7 @@
 )]
 #![warn(missing_docs)]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 mod bytes;

@@ -3,7 +3,7 @@
 use crate::charmap::CharMap;
 use crate::error::Error;
 use crate::image::{Codec, Header, Image, SectionKind, saturate};
-use crate::pool;
+use crate::pool::Pool;
 use crate::rows::Rows;
 use crate::tokenize::{AddedTokens, Limits, Tokenizer};
 use crate::vocabulary::Vocabulary;
@@ -118,37 +118,45 @@ impl<'a> Model<'a> {
         scratch: &'s mut [u32],
     ) -> Result<&'s [f32], Error> {
         let (sums, rest) = self.split_scratch(scratch)?;
-        sums.fill(0);
         let pooling = &self.header.pooling;
         let limits = Limits {
             chars: pooling.max_chars,
             tokens: pooling.max_tokens,
         };
-        let mut known = 0_u32;
+        let mut pool = Pool::new(&self.rows, sums);
         self.tokenizer.tokenize(text, limits, rest, |id| {
             if id != self.tokenizer.unk {
-                self.rows.add(id, sums);
-                known += 1;
+                pool.add(id);
             }
         });
-        let mean = 1.0 / known.max(1) as f32;
-        if self.rows.sums_integers() {
-            if pooling.normalize {
-                pool::normalize_integers(sums);
-            } else {
-                pool::scale_integers(sums, pooling.unit * mean);
-            }
-        } else {
-            let sums = bytemuck::cast_slice_mut::<u32, f32>(sums);
-            if pooling.normalize {
-                pool::normalize_floats(sums);
-            } else {
-                for sum in sums {
-                    *sum *= mean;
-                }
+        Ok(pool.finish(pooling))
+    }
+
+    /// The embedding of tokens, for texts that were tokenised before: as [`encode`](Self::encode)
+    /// gives it for a text of these tokens. Ids of no token are unknown tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ScratchTooSmall`]. Never panics.
+    pub fn encode_ids<'s>(&self, ids: &[u32], scratch: &'s mut [u32]) -> Result<&'s [f32], Error> {
+        let (sums, _) = self.split_scratch(scratch)?;
+        let pooling = &self.header.pooling;
+        let counting = usize::try_from(pooling.max_tokens).unwrap_or(usize::MAX);
+        let mut pool = Pool::new(&self.rows, sums);
+        for &id in ids.iter().take(counting) {
+            if id != self.tokenizer.unk && id < self.header.token_count {
+                pool.add(id);
             }
         }
-        Ok(bytemuck::cast_slice(sums))
+        Ok(pool.finish(pooling))
+    }
+
+    /// The same model without vector instructions: what tests compare with.
+    #[cfg(feature = "std")]
+    #[doc(hidden)]
+    pub fn without_vectors(mut self) -> Self {
+        self.rows.without_vectors();
+        self
     }
 
     /// The direction of a text's embedding in 8 bits: `dims` components in `out`, the largest of

@@ -1,43 +1,126 @@
-//! From sums to an embedding: the only floating-point step for integer codecs.
+//! From token ids to an embedding: adds up rows, then scales the sums. For integer codecs that is
+//! the only floating-point step.
 
-use crate::similarity::sum_of_squares;
+use crate::image::Pooling;
+use crate::rows::{Rows, WAITING};
+use crate::similarity::{sqrt, sum_of_squares};
+
+mod scale;
+
+pub(crate) use scale::SOFT_FLOATS;
 
 /// Bits that a squared term keeps, so that the sum of 4,096 squares fits 64 bits.
 const SQUARE_BITS: u32 = 24;
 
+/// A text's sum of rows, some of which may still wait to be added.
+pub(crate) struct Pool<'r, 's> {
+    rows: &'r Rows<'r>,
+    sums: &'s mut [u32],
+    /// Rows that wait until there are so many.
+    values: [&'r [u8]; WAITING],
+    scales: [i32; WAITING],
+    waiting: usize,
+    /// Tokens added, those that wait included.
+    count: u32,
+}
+
+impl<'r, 's> Pool<'r, 's> {
+    /// An empty sum, in `sums`: a word a dimension.
+    pub(crate) fn new(rows: &'r Rows<'r>, sums: &'s mut [u32]) -> Self {
+        sums.fill(0);
+        Self {
+            rows,
+            sums,
+            values: [&[]; WAITING],
+            scales: [0; WAITING],
+            waiting: 0,
+            count: 0,
+        }
+    }
+
+    /// Adds a token.
+    pub(crate) fn add(&mut self, id: u32) {
+        if let Some(values) = self.values.get_mut(self.waiting)
+            && let Some(scale) = self.scales.get_mut(self.waiting)
+        {
+            (*values, *scale) = self.rows.get(id);
+            self.waiting += 1;
+        }
+        self.count += 1;
+        if self.waiting == WAITING {
+            self.add_waiting();
+        }
+    }
+
+    fn add_waiting(&mut self) {
+        let values = self.values.get(..self.waiting).unwrap_or(&[]);
+        let scales = self.scales.get(..self.waiting).unwrap_or(&[]);
+        self.rows.add(values, scales, self.sums);
+        self.waiting = 0;
+    }
+
+    /// The embedding.
+    #[inline]
+    pub(crate) fn finish(mut self, pooling: &Pooling) -> &'s [f32] {
+        self.add_waiting();
+        let (sums, count) = (self.sums, self.count);
+        let integers = self.rows.sums_integers();
+        #[cfg(feature = "std")]
+        if let Some(arch) = self.rows.arch() {
+            crate::rows::vectorize(
+                arch,
+                #[inline(always)]
+                || finish(sums, integers, count, pooling),
+            );
+            return bytemuck::cast_slice(sums);
+        }
+        finish(sums, integers, count, pooling);
+        bytemuck::cast_slice(sums)
+    }
+}
+
+/// Turns the sums of `count` rows into an embedding, in place.
+#[inline(always)]
+fn finish(sums: &mut [u32], integers: bool, count: u32, pooling: &Pooling) {
+    let mean = 1.0 / count.max(1) as f32;
+    if integers {
+        if pooling.normalize {
+            normalize_integers(sums);
+        } else {
+            let bits = scale::magnitude_bits(sums);
+            scale::scale(sums, bits, pooling.unit * mean);
+        }
+    } else {
+        let sums = bytemuck::cast_slice_mut(sums);
+        if pooling.normalize {
+            normalize_floats(sums);
+        } else {
+            sums.iter_mut().for_each(|sum| *sum *= mean);
+        }
+    }
+}
+
 /// Turns integer sums into an embedding of unit length, in place, as `f32` bits.
 ///
 /// All zero stays all zero.
-pub(crate) fn normalize_integers(sums: &mut [u32]) {
-    let magnitude = |sum: u32| (sum as i32).unsigned_abs();
-    let largest = sums.iter().map(|&sum| magnitude(sum)).max().unwrap_or(0);
-    if largest == 0 {
+#[inline(always)]
+fn normalize_integers(sums: &mut [u32]) {
+    let bits = scale::magnitude_bits(sums);
+    if bits == 0 {
         return;
     }
-    let shift = (u32::BITS - largest.leading_zeros()).saturating_sub(SQUARE_BITS);
-    let mut squares = 0_u64;
-    for &sum in sums.iter() {
-        let kept = u64::from(magnitude(sum) >> shift);
-        squares += kept * kept;
-    }
-    let length = libm::sqrtf(squares as f32) * (1_u32 << shift) as f32;
-    scale_integers(sums, 1.0 / length);
-}
-
-/// Turns integer sums into their multiples by `factor`, in place, as `f32` bits.
-pub(crate) fn scale_integers(sums: &mut [u32], factor: f32) {
-    for sum in sums {
-        *sum = (*sum as i32 as f32 * factor).to_bits();
-    }
+    let shift = (u32::BITS - bits.leading_zeros()).saturating_sub(SQUARE_BITS);
+    let squares = scale::squares(sums, shift);
+    let length = sqrt(squares as f32) * (1_u32 << shift) as f32;
+    scale::scale(sums, bits, 1.0 / length);
 }
 
 /// Scales an embedding to unit length; all zero stays all zero.
-pub(crate) fn normalize_floats(sums: &mut [f32]) {
+#[inline(always)]
+fn normalize_floats(sums: &mut [f32]) {
     let squares = sum_of_squares(sums);
     if squares > 0.0 {
-        let factor = 1.0 / libm::sqrtf(squares);
-        for sum in sums {
-            *sum *= factor;
-        }
+        let factor = 1.0 / sqrt(squares);
+        sums.iter_mut().for_each(|sum| *sum *= factor);
     }
 }

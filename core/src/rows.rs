@@ -1,10 +1,29 @@
 //! Row codecs: from a token's stored row to a sum, or to its vector.
 
-use half::f16;
-
 use crate::bytes::u16_at;
 use crate::error::{Error, Part};
-use crate::image::{Codec, Header, MAX_VALUE, ProductQuantizer};
+use crate::image::{Codec, Header, MAX_VALUE};
+
+mod floats;
+mod integers;
+#[cfg(feature = "std")]
+mod simd;
+
+#[cfg(feature = "std")]
+pub(crate) use simd::vectorize;
+
+/// Rows that are added in one pass over the sums: each sum is then loaded and stored once for all
+/// of them, and the registers of every part hold what that takes.
+pub(crate) const GROUP: usize = 4;
+
+/// Rows of a text that wait until they are added together: with vectors, so many that sums stay
+/// in registers for long.
+pub(crate) const WAITING: usize = if cfg!(feature = "std") { 32 } else { GROUP };
+
+/// A group's values, as they are stored.
+type Values<'a> = [&'a [u8]; GROUP];
+/// What each row's values are multiplied by.
+type Scales = [i32; GROUP];
 
 /// Layout of the section, shared with the writer.
 pub mod layout {
@@ -34,6 +53,9 @@ pub(crate) struct Rows<'a> {
     codec: Codec,
     row_len: usize,
     unit: f32,
+    /// What rows are added with.
+    #[cfg(feature = "std")]
+    arch: Option<pulp::Arch>,
 }
 
 impl<'a> Rows<'a> {
@@ -56,6 +78,8 @@ impl<'a> Rows<'a> {
             codec: header.codec,
             row_len,
             unit: header.pooling.unit,
+            #[cfg(feature = "std")]
+            arch: Some(pulp::Arch::new()),
         };
         let expected = row_len as u64 * u64::from(header.token_count);
         if section.len() as u64 == expected && rows.is_sound(header.pooling.max_tokens) {
@@ -108,59 +132,149 @@ impl<'a> Rows<'a> {
         !matches!(self.codec, Codec::F32 | Codec::F16)
     }
 
-    /// Adds a token's row to `sums`.
+    /// A token's values as they are stored, and what they are multiplied by: for packed codecs
+    /// twice the scale, for floats nothing.
     #[inline]
-    pub(crate) fn add(&self, id: u32, sums: &mut [u32]) {
+    pub(crate) fn get(&self, id: u32) -> (&'a [u8], i32) {
         let row = self.row(id);
-        let add_f32 = |sum: &mut u32, value: f32| *sum = (f32::from_bits(*sum) + value).to_bits();
+        if self.codec == Codec::Int8 {
+            return match row.split_first_chunk() {
+                Some((&scale, values)) => (values, i32::from(u16::from_le_bytes(scale))),
+                None => (&[], 0),
+            };
+        }
+        if !self.sums_integers() {
+            return (row, 0);
+        }
+        let Some((&scale, values)) = row.split_first() else {
+            return (&[], 0);
+        };
+        let scale = layout::scale(scale) as i32;
         match self.codec {
-            Codec::F32 => {
-                for (sum, &value) in sums.iter_mut().zip(row.as_chunks::<4>().0) {
-                    add_f32(sum, f32::from_le_bytes(value));
-                }
-            }
-            Codec::F16 => {
-                for (sum, &value) in sums.iter_mut().zip(row.as_chunks::<2>().0) {
-                    add_f32(sum, f16::from_le_bytes(value).to_f32());
-                }
-            }
-            Codec::Int8 => {
-                let scale = i32::from(u16_at(row, 0));
-                add_scaled(sums, row.get(2..).unwrap_or(&[]), scale);
-            }
-            Codec::Int4 => add_packed::<2, 15>(sums, row),
-            Codec::Int2 => add_packed::<4, 3>(sums, row),
-            Codec::Pq(pq) => self.add_sub_vectors(pq, row, sums),
+            Codec::Pq(_) => (values, scale),
+            _ => (values, scale << 1),
         }
     }
 
-    /// Adds the codebook entries that a row's codes name.
-    fn add_sub_vectors(&self, pq: ProductQuantizer, row: &[u8], sums: &mut [u32]) {
-        let Some((&scale, codes)) = row.split_first() else {
-            return;
-        };
-        let scale = layout::scale(scale) as i32;
-        let sub_dims = usize::from(pq.sub_dims).max(1);
-        let step = if pq.shared { 0 } else { pq.codebook_len() };
-        let mut codebook = 0;
-        for (at, sums) in sums.chunks_mut(sub_dims).enumerate() {
-            let code = if pq.code_bits == 4 {
-                codes
-                    .get(at / 2)
-                    .map_or(0, |pair| pair >> (at % 2 * 4) & 15)
-            } else {
-                codes.get(at).copied().unwrap_or(0)
-            };
-            let entry = codebook + usize::from(code) * sub_dims;
-            add_scaled(sums, self.codebooks.get(entry..).unwrap_or(&[]), scale);
-            codebook += step;
+    /// Adds at most [`WAITING`] rows to `sums`, in this order: their values and scales as
+    /// [`get`](Self::get) gives them.
+    pub(crate) fn add(&self, values: &[&[u8]], scales: &[i32], sums: &mut [u32]) {
+        #[cfg(feature = "std")]
+        if let Some(arch) = self.arch {
+            return self.add_wide(arch, values, scales, sums);
         }
+        self.add_narrow(values, scales, sums);
+    }
+
+    /// [`add`](Self::add) with vectors where there is a way.
+    #[cfg(feature = "std")]
+    fn add_wide(&self, arch: pulp::Arch, values: &[&[u8]], scales: &[i32], sums: &mut [u32]) {
+        // The only scale that is more than two signed ones of 16 bits.
+        if self.codec == Codec::Int8 && scales.contains(&0xFFFF) {
+            return self.add_narrow(values, scales, sums);
+        }
+        let (units, rest) = sums.as_chunks_mut::<{ simd::UNIT }>();
+        let done = units.len() * simd::UNIT;
+        let per_byte = match self.codec {
+            Codec::Int8 => {
+                simd::add_int8(arch, units, values, scales);
+                1
+            }
+            Codec::Int4 => {
+                let less = integers::too_much(scales, layout::INT4_MAX);
+                simd::add_packed::<2, { simd::UNIT / 2 }>(arch, units, values, scales, less);
+                2
+            }
+            Codec::Int2 => {
+                let less = integers::too_much(scales, layout::INT2_MAX);
+                simd::add_packed::<4, { simd::UNIT / 4 }>(arch, units, values, scales, less);
+                4
+            }
+            Codec::Pq(pq) if usize::from(pq.sub_dims).is_multiple_of(simd::SUB_UNIT) => {
+                return simd::add_sub_vectors(arch, sums, values, scales, pq, self.codebooks);
+            }
+            Codec::Pq(_) => return self.add_narrow(values, scales, sums),
+            Codec::F32 => {
+                return vectorize(
+                    arch,
+                    #[inline(always)]
+                    || floats::add_f32(sums, values),
+                );
+            }
+            Codec::F16 => {
+                return vectorize(
+                    arch,
+                    #[inline(always)]
+                    || floats::add_f16(sums, values),
+                );
+            }
+        };
+        if !rest.is_empty() {
+            let mut tails: [&[u8]; WAITING] = [&[]; WAITING];
+            for (tail, values) in tails.iter_mut().zip(values) {
+                *tail = values.get(done / per_byte..).unwrap_or(&[]);
+            }
+            let tails = tails.get(..values.len()).unwrap_or(&[]);
+            self.add_narrow(tails, scales, rest);
+        }
+    }
+
+    /// [`add`](Self::add) in groups.
+    fn add_narrow(&self, mut values: &[&[u8]], mut scales: &[i32], sums: &mut [u32]) {
+        match self.codec {
+            Codec::F32 => return floats::add_f32(sums, values),
+            Codec::F16 => return floats::add_f16(sums, values),
+            _ => {}
+        }
+        while let Some((group, rest)) = values.split_first_chunk::<GROUP>()
+            && let Some((of_group, rest_of_scales)) = scales.split_first_chunk::<GROUP>()
+        {
+            self.add_group(sums, group, of_group);
+            (values, scales) = (rest, rest_of_scales);
+        }
+        if let Some(first) = values.first() {
+            // Rows that are not there are the first, zero times.
+            let mut group = [*first; GROUP];
+            let mut of_group = [0; GROUP];
+            for (to, from) in group.iter_mut().zip(values) {
+                *to = from;
+            }
+            for (to, from) in of_group.iter_mut().zip(scales) {
+                *to = *from;
+            }
+            self.add_group(sums, &group, &of_group);
+        }
+    }
+
+    fn add_group(&self, sums: &mut [u32], values: &Values, scales: &Scales) {
+        match self.codec {
+            Codec::Int8 => integers::add_int8(sums, values, scales),
+            Codec::Int4 => integers::add_int4(sums, values, scales),
+            Codec::Int2 => integers::add_int2(sums, values, scales),
+            Codec::Pq(pq) => {
+                integers::add_sub_vectors(sums, values, scales, pq, self.codebooks);
+            }
+            Codec::F32 | Codec::F16 => {}
+        }
+    }
+
+    /// What rows are added with, and sums scaled.
+    #[cfg(feature = "std")]
+    pub(crate) fn arch(&self) -> Option<pulp::Arch> {
+        self.arch
+    }
+
+    /// Adds without vectors from here on.
+    #[cfg(feature = "std")]
+    pub(crate) fn without_vectors(&mut self) {
+        self.arch = None;
     }
 
     /// Writes a token's vector to `out`, as `f32` bits.
     pub(crate) fn vector(&self, id: u32, out: &mut [u32]) {
         out.fill(0);
-        self.add(id, out);
+        let (values, scale) = self.get(id);
+        self.add(&[values], &[scale], out);
         if self.sums_integers() {
             for word in out {
                 *word = (*word as i32 as f32 * self.unit).to_bits();
@@ -173,30 +287,5 @@ fn row_scale(row: &[u8]) -> u32 {
     row.first().map_or(0, |&byte| layout::scale(byte))
 }
 
-/// Adds 8-bit integers, each times `scale`.
-#[inline]
-fn add_scaled(sums: &mut [u32], values: &[u8], scale: i32) {
-    for (sum, &value) in sums.iter_mut().zip(values) {
-        *sum = sum.wrapping_add_signed(scale.wrapping_mul(i32::from(value as i8)));
-    }
-}
-
-/// Adds a row of a scale and odd integers from -`MOST` to `MOST`, `PER_BYTE` a byte, the first
-/// lowest.
-#[inline]
-fn add_packed<const PER_BYTE: usize, const MOST: i32>(sums: &mut [u32], row: &[u8]) {
-    let Some((&scale, packed)) = row.split_first() else {
-        return;
-    };
-    let scale = layout::scale(scale) as i32;
-    // A field `q` stands for 2q - MOST.
-    let (twice, least) = (scale << 1, scale.wrapping_mul(MOST));
-    for (sums, &byte) in sums.chunks_mut(PER_BYTE).zip(packed) {
-        let mut fields = i32::from(byte);
-        for sum in sums {
-            let field = fields & MOST;
-            *sum = sum.wrapping_add_signed(twice.wrapping_mul(field).wrapping_sub(least));
-            fields >>= 8 / PER_BYTE;
-        }
-    }
-}
+#[cfg(all(test, feature = "std"))]
+mod tests;

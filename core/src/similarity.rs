@@ -8,7 +8,7 @@ const LANES: usize = 8;
 /// Components past the shorter one's end are ignored. Never panics.
 pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
     // One root each: the product of the squares could leave the range of `f32`.
-    let lengths = libm::sqrtf(sum_of_squares(a)) * libm::sqrtf(sum_of_squares(b));
+    let lengths = sqrt(sum_of_squares(a)) * sqrt(sum_of_squares(b));
     if lengths > 0.0 {
         dot(a, b) / lengths
     } else {
@@ -29,16 +29,27 @@ pub fn cosine_i8(a: &[i8], b: &[i8]) -> f32 {
     };
     let squares = dot(a, a) as f32 * dot(b, b) as f32;
     if squares > 0.0 {
-        dot(a, b) as f32 / libm::sqrtf(squares)
+        dot(a, b) as f32 / sqrt(squares)
     } else {
         0.0
     }
 }
 
+/// The square root, rounded to nearest: everywhere the same bits.
+#[inline(always)]
+pub(crate) fn sqrt(x: f32) -> f32 {
+    #[cfg(feature = "std")]
+    return x.sqrt();
+    #[cfg(not(feature = "std"))]
+    libm::sqrtf(x)
+}
+
+#[inline(always)]
 pub(crate) fn sum_of_squares(values: &[f32]) -> f32 {
     dot(values, values)
 }
 
+#[cfg_attr(feature = "std", inline(always))]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a_chunks, a_rest) = a.as_chunks::<LANES>();
     let (b_chunks, b_rest) = b.as_chunks::<LANES>();

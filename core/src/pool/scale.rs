@@ -1,0 +1,253 @@
+//! The last step of integer sums: squares, and a float for every sum.
+//!
+//! Parts without floating point would call a routine twice a dimension for the latter. There the same bits
+//! are made with integers.
+
+/// Whether a product of 32 by 32 bits has only its lower 32, as on Cortex-M0.
+const SHORT_PRODUCTS: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
+
+/// Whether floats are made of integers: where the compiler would call routines for them, or may.
+pub(crate) const SOFT_FLOATS: bool = cfg!(any(
+    all(target_arch = "arm", not(target_abi = "eabihf")),
+    target_arch = "riscv32"
+));
+
+const SIGN: u32 = 1 << 31;
+
+// Small loops, four sums a step: loops stay loops where code is optimised for size. With vectors, what
+// the compiler makes of the plain loop is better.
+
+/// Runs a function on every sum.
+#[inline(always)]
+fn for_each(sums: &mut [u32], mut f: impl FnMut(&mut u32)) {
+    if cfg!(feature = "std") {
+        return sums.iter_mut().for_each(f);
+    }
+    let (steps, rest) = sums.as_chunks_mut::<4>();
+    for [a, b, c, d] in steps {
+        f(a);
+        f(b);
+        f(c);
+        f(d);
+    }
+    rest.iter_mut().for_each(f);
+}
+
+/// Folds all sums.
+#[inline(always)]
+fn fold<T>(sums: &[u32], start: T, f: impl Fn(T, u32) -> T) -> T {
+    if cfg!(feature = "std") {
+        return sums.iter().fold(start, |all, &sum| f(all, sum));
+    }
+    let (steps, rest) = sums.as_chunks::<4>();
+    let all = steps
+        .iter()
+        .fold(start, |all, &[a, b, c, d]| f(f(f(f(all, a), b), c), d));
+    rest.iter().fold(all, |all, &sum| f(all, sum))
+}
+
+/// The bits of all magnitudes together: as many as the largest has.
+#[cfg_attr(feature = "std", inline(always))]
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(super) fn magnitude_bits(sums: &[u32]) -> u32 {
+    fold(sums, 0, |bits, sum| bits | (sum as i32).unsigned_abs())
+}
+
+/// The sum of the squares of all magnitudes, each of which has at most 24 bits after it is shifted
+/// right by `shift`.
+#[cfg_attr(feature = "std", inline(always))]
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(super) fn squares(sums: &[u32], shift: u32) -> u64 {
+    if SHORT_PRODUCTS {
+        squares_of_halves(sums, shift)
+    } else {
+        squares_whole(sums, shift)
+    }
+}
+
+#[inline(always)]
+fn squares_whole(sums: &[u32], shift: u32) -> u64 {
+    fold(sums, 0, |squares, sum| {
+        let kept = u64::from((sum as i32).unsigned_abs() >> shift);
+        squares + kept * kept
+    })
+}
+
+/// [`squares_whole`] from products of 12 by 12 bits, of which 256 fit 32 bits.
+fn squares_of_halves(sums: &[u32], shift: u32) -> u64 {
+    let mut squares = 0;
+    for sums in sums.chunks(256) {
+        let (mut high, mut mixed, mut low) = (0_u32, 0_u32, 0_u32);
+        for &sum in sums {
+            let kept = (sum as i32).unsigned_abs() >> shift;
+            let (h, l) = (kept >> 12, kept & 0xFFF);
+            high = high.wrapping_add(h.wrapping_mul(h));
+            mixed = mixed.wrapping_add(h.wrapping_mul(l));
+            low = low.wrapping_add(l.wrapping_mul(l));
+        }
+        squares += (u64::from(high) << 24) + (u64::from(mixed) << 13) + u64::from(low);
+    }
+    squares
+}
+
+/// Turns integer sums into their multiples by a positive `factor`, at most 1, in place, as `f32`
+/// bits: each sum is rounded to `f32`, then the product. `bits` are those of all magnitudes.
+#[cfg_attr(feature = "std", inline(always))]
+#[cfg_attr(not(feature = "std"), inline(never))]
+pub(super) fn scale(sums: &mut [u32], bits: u32, factor: f32) {
+    // The soft way knows no subnormal results.
+    if !SOFT_FLOATS || factor.to_bits() < f32::MIN_POSITIVE.to_bits() {
+        scale_in_floats(sums, factor);
+    } else if SHORT_PRODUCTS {
+        scale_in_integers(sums, bits, factor, product_of_halves);
+    } else {
+        scale_in_integers(sums, bits, factor, product);
+    }
+}
+
+#[inline(always)]
+fn scale_in_floats(sums: &mut [u32], factor: f32) {
+    for_each(sums, |sum| *sum = (*sum as i32 as f32 * factor).to_bits());
+}
+
+/// [`scale_in_floats`] for a normal factor.
+#[inline(always)]
+fn scale_in_integers(
+    sums: &mut [u32],
+    bits: u32,
+    factor: f32,
+    product: impl Fn(u32, u32) -> (u32, u32),
+) {
+    let common = bits.leading_zeros() & 31;
+    // Mantissas have their leading one in bit 31, and their low 8 bits clear. The product of two
+    // then has its leading one in bit 30 or 31 of the upper half.
+    let mantissa = factor.to_bits() << 8 | SIGN;
+    let largest = (factor.to_bits() >> 23) + 30 - common;
+    for word in sums {
+        let mut sum = (*word as i32).unsigned_abs() << common;
+        if sum == 0 {
+            continue;
+        }
+        let mut exponent = largest;
+        // A loop, since these parts may lack an instruction for it and most sums are near the
+        // largest.
+        while sum & SIGN == 0 {
+            exponent -= 1;
+            sum <<= 1;
+        }
+        if sum & 0xFF != 0 {
+            let even = if sum & 0x1FF == 0x80 { 0 } else { 0x80 };
+            sum = sum.wrapping_add(even) & !0xFF;
+            if sum == 0 {
+                sum = SIGN;
+                exponent += 1;
+            }
+        }
+        let (upper, lower) = product(sum, mantissa);
+        // 24 bits, rounded to nearest, a half up; then what was dropped, to see whether it was a half.
+        let (mut rounded, dropped) = if upper & SIGN == 0 {
+            ((upper >> 6).wrapping_add(1) >> 1, upper << 25)
+        } else {
+            exponent += 1;
+            ((upper >> 7).wrapping_add(1) >> 1, upper << 24)
+        };
+        if dropped == SIGN && lower == 0 {
+            rounded &= !1;
+        }
+        // The leading one adds one to the exponent, and so does a carry out of rounding.
+        *word = *word & SIGN | (exponent << 23).wrapping_add(rounded);
+    }
+}
+
+/// The upper and the lower half of a product.
+#[inline(always)]
+fn product(a: u32, b: u32) -> (u32, u32) {
+    let product = u64::from(a) * u64::from(b);
+    ((product >> 32) as u32, product as u32)
+}
+
+/// [`product`] of numbers whose low 8 bits are clear.
+#[inline(always)]
+fn product_of_halves(a: u32, b: u32) -> (u32, u32) {
+    // 8 and 16 bits of each, so that all that is added up fits 32 bits.
+    let (a_high, a_low) = (a >> 24, a >> 8 & 0xFFFF);
+    let (b_high, b_low) = (b >> 24, b >> 8 & 0xFFFF);
+    let low = a_low.wrapping_mul(b_low);
+    let upper = (a_high.wrapping_mul(b_high) << 16)
+        .wrapping_add(a_high.wrapping_mul(b_low))
+        .wrapping_add(a_low.wrapping_mul(b_high))
+        .wrapping_add(low >> 16);
+    (upper, low << 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn random(state: &mut u64) -> u32 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        (*state >> 32) as u32
+    }
+
+    /// Sums with ties and carries in rounding, and random ones of every length.
+    fn sums(state: &mut u64) -> Vec<u32> {
+        let mut sums = Vec::new();
+        for bit in 0..32 {
+            let power = 1_u32 << bit;
+            for near in [0, 1, 2, 3, 0x7F, 0x80, 0x81, 0xBF, 0xC0, 0x100, 0x180] {
+                sums.extend([power.wrapping_add(near), power.wrapping_sub(near)]);
+            }
+            sums.extend((0..100).map(|_| random(state) >> bit));
+        }
+        let negative: Vec<u32> = sums.iter().map(|sum| sum.wrapping_neg()).collect();
+        sums.extend(negative);
+        sums
+    }
+
+    #[test]
+    fn integers_make_the_bits_of_floats() {
+        let mut state = 0x2545_F491_4F6C_DD1D;
+        for round in 0..300_u32 {
+            let factor = match round {
+                0 => 1.0,
+                1 => f32::MIN_POSITIVE,
+                2 => 1.0_f32.next_down(),
+                3 => f32::MIN_POSITIVE.next_up(),
+                4 => 1.0 / 3.0,
+                _ => f32::from_bits(random(&mut state) % (126 << 23) + (1 << 23)),
+            };
+            let sums = sums(&mut state);
+            // In groups, since what the largest one is decides how all are shifted.
+            for sums in sums.chunks(37) {
+                let mut expected = sums.to_vec();
+                scale_in_floats(&mut expected, factor);
+                let bits = magnitude_bits(sums);
+                let mut whole = sums.to_vec();
+                scale_in_integers(&mut whole, bits, factor, product);
+                assert_eq!(whole, expected, "{sums:?} {factor}");
+                let mut halves = sums.to_vec();
+                scale_in_integers(&mut halves, bits, factor, product_of_halves);
+                assert_eq!(halves, expected, "{sums:?} {factor}");
+            }
+        }
+    }
+
+    #[test]
+    fn squares_of_halves_are_squares() {
+        let mut state = 0x2545_F491_4F6C_DD1D;
+        for dims in [0, 1, 255, 256, 257, 4096] {
+            for shift in 0..=8 {
+                let most = u32::MAX >> (8 - shift);
+                let mut sums: Vec<u32> =
+                    (0..dims).map(|_| random(&mut state) & most >> 1).collect();
+                assert_eq!(squares_of_halves(&sums, shift), squares_whole(&sums, shift));
+                sums.fill((most >> 1).wrapping_neg());
+                assert_eq!(squares_of_halves(&sums, shift), squares_whole(&sums, shift));
+            }
+        }
+    }
+}
