@@ -28,7 +28,8 @@
 //! * No call panics, whatever the image or the text. `Model::from_bytes` refuses a damaged image;
 //!   after it returned `Ok`, every call runs in time linear in the text.
 //! * The same image and text give the same `f32` bits on every target.
-//! * No heap, no `unsafe`.
+//! * No heap, no `unsafe`. Only [`Encoder`], for machines that have a heap and the feature `std`,
+//!   allocates.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -42,11 +43,13 @@
 )]
 #![warn(missing_docs)]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 mod bytes;
 mod charmap;
+#[cfg(feature = "std")]
+mod encoder;
 mod error;
 pub mod image;
 mod model;
@@ -56,8 +59,12 @@ mod rows;
 mod similarity;
 mod tokenize;
 mod vocabulary;
+#[cfg(feature = "std")]
+mod word_cache;
 
 pub use charmap::layout as charmap_layout;
+#[cfg(feature = "std")]
+pub use encoder::Encoder;
 pub use error::{Error, Part};
 pub use image::{Codec, Header, Pooling, ProductQuantizer, Provenance, WordPiece};
 pub use model::Model;

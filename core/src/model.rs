@@ -15,8 +15,8 @@ use crate::vocabulary::Vocabulary;
 #[derive(Clone, Debug)]
 pub struct Model<'a> {
     header: Header<'a>,
-    tokenizer: Tokenizer<'a>,
-    rows: Rows<'a>,
+    pub(crate) tokenizer: Tokenizer<'a>,
+    pub(crate) rows: Rows<'a>,
 }
 
 impl<'a> Model<'a> {
@@ -126,6 +126,13 @@ impl<'a> Model<'a> {
                 known += 1;
             }
         });
+        self.pool(sums, known);
+        Ok(bytemuck::cast_slice(sums))
+    }
+
+    /// Turns the sums over `known` rows into the embedding, as `f32` bits.
+    pub(crate) fn pool(&self, sums: &mut [u32], known: u32) {
+        let pooling = &self.header.pooling;
         let mean = 1.0 / known.max(1) as f32;
         if self.rows.sums_integers() {
             if pooling.normalize {
@@ -143,7 +150,6 @@ impl<'a> Model<'a> {
                 }
             }
         }
-        Ok(bytemuck::cast_slice(sums))
     }
 
     /// The direction of a text's embedding in 8 bits: `dims` components in `out`, the largest of

@@ -134,6 +134,14 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Adds the rows of tokens to `sums`, in order.
+    #[cfg(feature = "std")]
+    pub(crate) fn add_all(&self, ids: &[u32], sums: &mut [u32]) {
+        for &id in ids {
+            self.add(id, sums);
+        }
+    }
+
     /// Adds the codebook entries that a row's codes name.
     fn add_sub_vectors(&self, pq: ProductQuantizer, row: &[u8], sums: &mut [u32]) {
         let Some((&scale, codes)) = row.split_first() else {

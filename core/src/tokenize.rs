@@ -277,10 +277,21 @@ impl<'a> AddedTokens<'a> {
     }
 
     #[inline]
-    fn may_begin_with(&self, byte: u8) -> bool {
+    pub(crate) fn may_begin_with(&self, byte: u8) -> bool {
         self.first_bytes
             .get(usize::from(byte / 32))
             .is_some_and(|bits| bits >> (byte % 32) & 1 == 1)
+    }
+
+    /// The tokens as they are looked for.
+    #[cfg(feature = "std")]
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = self.entries;
+        core::iter::from_fn(move || {
+            let (_, text, after) = split_entry(rest)?;
+            rest = after;
+            Some(text)
+        })
     }
 
     #[inline(never)]
