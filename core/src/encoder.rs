@@ -21,7 +21,7 @@ use word_cache::{MOST_TOKENS, Tokens, WordCache};
 /// Token ids that are collected before their rows are added up.
 const IDS: usize = 1024;
 
-/// Encodes texts on a machine with a heap. A [`Model`] and working memory of about 600 KB that does
+/// Encodes texts on a machine with a heap. A [`Model`] and working memory of about 2 MB that does
 /// not grow: the tokens of words met before, above all.
 ///
 /// The bits are those of [`Model::encode`]. One encoder serves one thread; encoders of one model

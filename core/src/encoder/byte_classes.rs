@@ -37,11 +37,11 @@ pub(super) struct Masks {
 impl Masks {
     /// The same bytes, the first `count` of them left out.
     #[inline(always)]
-    fn skip(self, count: usize) -> Self {
+    fn skip(self, count: u32) -> Self {
         Self {
-            word: self.word >> count,
-            isolate: self.isolate >> count,
-            added: self.added >> count,
+            word: self.word.unbounded_shr(count),
+            isolate: self.isolate.unbounded_shr(count),
+            added: self.added.unbounded_shr(count),
         }
     }
 }
@@ -118,13 +118,13 @@ impl ByteClasses {
         }
         let behind = BLOCK - rest.len();
         if let Some(block) = text.last_chunk() {
-            return classify.block(self, block).skip(behind);
+            return classify.block(self, block).skip(behind as u32);
         }
         let mut block = [0; BLOCK];
         if let Some((_, end)) = block.split_at_mut_checked(behind) {
             end.copy_from_slice(rest);
         }
-        classify.block(self, &block).skip(behind)
+        classify.block(self, &block).skip(behind as u32)
     }
 }
 
@@ -173,10 +173,10 @@ impl Classify for pulp::x86::V3 {
             let bit = avx2._mm256_shuffle_epi8(twice(HIGH), row);
             let not_ascii = mask(bytes);
             let [word, isolate, added] = classes.rows.map(|rows| {
-                // Zero where the byte is not ASCII.
+                // No bit where the byte is not ASCII.
                 let set = avx2._mm256_shuffle_epi8(twice(rows), bytes);
-                let hit = avx2._mm256_cmpeq_epi8(avx2._mm256_and_si256(set, bit), bit);
-                mask(hit) & !not_ascii
+                let hit = avx2._mm256_and_si256(set, bit);
+                !mask(avx2._mm256_cmpeq_epi8(hit, cast([0_u8; 32]))) & u64::from(u32::MAX)
             });
             let also = |class| {
                 if classes.not_ascii & class != 0 {
