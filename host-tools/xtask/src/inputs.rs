@@ -25,14 +25,7 @@ pub fn demo_image() -> Result<PathBuf> {
         "cargo build flashvec",
         "the command line distils the image that the parts run",
     );
-    shell::run(shell::cargo().args([
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "flashvec-cli",
-    ]))?;
-    let program = shell::target_dir().join("release/flashvec");
+    let program = flashvec()?;
     let cache = shell::root().join("cache");
     fs::create_dir_all(&cache).map_err(|error| shell::unwritable(&cache, &error))?;
     let image = cache.join("minilm-256d.fvec");
@@ -50,6 +43,18 @@ pub fn demo_image() -> Result<PathBuf> {
         .arg(&image);
     shell::run(&mut distill)?;
     Ok(image)
+}
+
+/// The command line, built.
+pub fn flashvec() -> Result<PathBuf> {
+    shell::run(shell::cargo().args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "flashvec-cli",
+    ]))?;
+    Ok(shell::target_dir().join("release/flashvec"))
 }
 
 /// An image with BERT's vocabulary and made-up rows: what the tests run, since they need no teacher.
@@ -91,7 +96,7 @@ fn newer(file: &Path, than: &Path) -> bool {
 }
 
 /// A program of the `flashvec-host` crate, built with or without optimisation.
-fn host_program(name: &str, optimised: bool) -> Result<PathBuf> {
+pub fn host_program(name: &str, optimised: bool) -> Result<PathBuf> {
     let mut build = shell::cargo();
     build.args([
         "build",
