@@ -156,7 +156,7 @@ fn npy_values(bytes: &[u8]) -> Vec<f32> {
 /// Texts that fill many blocks: short and long lines, and one that is longer than a block.
 fn many_texts() -> String {
     let mut texts = String::new();
-    for line in 0..30_000 {
+    for line in 0..60_000 {
         let words = ["turn", "on", "the", "light", "größer", "2024", "!"];
         let word = |at: usize| words[(line * 7 + at * (line % 5 + 1)) % words.len()];
         let count = if line % 97 == 0 { 300 } else { line % 19 };
@@ -191,7 +191,7 @@ fn encode_gives_the_same_bytes_whatever_the_threads_and_the_blocks() {
         assert!(one == encode("3", "", &texts), "{output}");
     }
     let values = npy_values(&fs::read(sandbox.path("out.npy")).unwrap());
-    assert_eq!(values.len(), 64 * 30_001);
+    assert_eq!(values.len(), 64 * 60_001);
 
     // As the library encodes each text.
     let image = fs::read(sandbox.path("model.fvec")).unwrap();
