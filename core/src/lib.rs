@@ -28,12 +28,12 @@
 //! * No call panics, whatever the image or the text. `Model::from_bytes` refuses a damaged image;
 //!   after it returned `Ok`, every call runs in time linear in the text.
 //! * The same image and text give the same `f32` bits on every target.
-//! * No heap, no `unsafe`.
+//! * No `unsafe`; no heap but for [`Encoder`]'s.
 //!
 //! # Features
 //!
-//! * `std`, for hosts: vector instructions, picked when the program runs, and a fast checksum. Not
-//!   a bit of a result changes.
+//! * `std`, for hosts: `Encoder`, which encodes many texts fast; vector instructions, picked when the
+//!   program runs; a fast checksum. Not a bit of a result changes.
 //! * `defmt`: public types and errors can be logged with `defmt`.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -53,6 +53,8 @@ extern crate std;
 
 mod bytes;
 mod charmap;
+#[cfg(feature = "std")]
+mod encoder;
 mod error;
 pub mod image;
 mod model;
@@ -64,6 +66,8 @@ mod tokenize;
 mod vocabulary;
 
 pub use charmap::layout as charmap_layout;
+#[cfg(feature = "std")]
+pub use encoder::Encoder;
 pub use error::{Error, Part};
 pub use image::{Codec, Header, Pooling, ProductQuantizer, Provenance, WordPiece};
 pub use model::Model;

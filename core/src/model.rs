@@ -15,8 +15,8 @@ use crate::vocabulary::Vocabulary;
 #[derive(Clone, Debug)]
 pub struct Model<'a> {
     header: Header<'a>,
-    tokenizer: Tokenizer<'a>,
-    rows: Rows<'a>,
+    pub(crate) tokenizer: Tokenizer<'a>,
+    pub(crate) rows: Rows<'a>,
 }
 
 impl<'a> Model<'a> {

@@ -290,7 +290,7 @@ impl<E: FnMut(u32)> Word<'_, '_, E> {
 }
 
 /// The begin of a text that has at most so many scalar values.
-fn cut(text: &[u8], chars: u32) -> &[u8] {
+pub(crate) fn cut(text: &[u8], chars: u32) -> &[u8] {
     if text.len() as u64 <= u64::from(chars) {
         return text;
     }
@@ -348,7 +348,7 @@ impl<'a> AddedTokens<'a> {
     }
 
     #[inline]
-    fn may_begin_with(&self, byte: u8) -> bool {
+    pub(crate) fn may_begin_with(&self, byte: u8) -> bool {
         self.first_bytes
             .get(usize::from(byte / 32))
             .is_some_and(|bits| bits >> (byte % 32) & 1 == 1)
@@ -356,7 +356,7 @@ impl<'a> AddedTokens<'a> {
 
     /// The longest that `text` begins with: its id and its length.
     #[inline(never)]
-    fn longest_match(&self, text: &[u8]) -> Option<(u32, usize)> {
+    pub(crate) fn longest_match(&self, text: &[u8]) -> Option<(u32, usize)> {
         let mut found: Option<(u32, usize)> = None;
         let mut rest = self.entries;
         while let Some((id, token, after)) = split_entry(rest) {

@@ -4,10 +4,13 @@
     venv/bin/python tests/peers/model2vec_peer.py embeddings FOLDER EMBEDDINGS.npy TEXTS
     venv/bin/python tests/peers/model2vec_peer.py cosines FOLDER_A FOLDER_B STS.tsv
     venv/bin/python tests/peers/model2vec_peer.py distill FLASHVEC TEACHER_FOLDER [--rounds 3]
+    venv/bin/python tests/peers/model2vec_peer.py rounds FOLDER TEXTS
 
 embeddings: the largest difference between flashvec's embeddings of TEXTS (`flashvec encode FOLDER --input TEXTS
 --output EMBEDDINGS.npy`) and model2vec's. cosines: the largest difference between the two folders' cosines of sentence
-pairs. distill: wall time and memory of both distillations, in turn, whole processes.
+pairs. distill: wall time and memory of both distillations, in turn, whole processes. rounds: for `cargo xtask
+bench-peers`, which needs model2vec alone; says `ready`, then answers each line of standard input, `batch` or
+`single`, with the seconds that one round over all texts took, in one call or one call a text.
 """
 import argparse
 import json
@@ -75,12 +78,29 @@ def distill(args):
     return {"seconds": seconds, "peak_rss_mb": memory, "median_ratio": round(statistics.median(ratios), 3)}
 
 
+def rounds(args):
+    from model2vec import StaticModel
+
+    model = StaticModel.from_pretrained(args.folder)
+    texts = read_lines(args.texts)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        if line.strip() == "batch":
+            model.encode(texts, use_multiprocessing=False)
+        else:
+            for text in texts:
+                model.encode(text, use_multiprocessing=False)
+        print(time.perf_counter() - start, flush=True)
+
+
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 commands = parser.add_subparsers(required=True)
 for function, names in [
     (embeddings, ["folder", "embeddings", "texts"]),
     (cosines, ["folder_a", "folder_b", "sts"]),
     (distill, ["flashvec", "teacher"]),
+    (rounds, ["folder", "texts"]),
 ]:
     command = commands.add_parser(function.__name__)
     command.set_defaults(function=function)
@@ -89,4 +109,6 @@ for function, names in [
     if function is distill:
         command.add_argument("--rounds", type=int, default=3)
 args = parser.parse_args()
-print(json.dumps(args.function(args)))
+report = args.function(args)
+if report is not None:
+    print(json.dumps(report))

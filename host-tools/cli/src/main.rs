@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{convert, distill, encode, eval, inspect, pareto, tokenize, verify};
+use crate::commands::{bench, convert, distill, encode, eval, inspect, pareto, tokenize, verify};
 use crate::error::Error;
 
 /// Text embeddings for microcontrollers: make a model once, run it straight out of flash.
@@ -37,6 +37,7 @@ enum Command {
     Pareto(pareto::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Pareto(args) => pareto::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

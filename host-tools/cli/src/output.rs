@@ -2,60 +2,112 @@
 
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow_array::{FixedSizeListArray, Float32Array, RecordBatch};
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
 use flashvec_distiller::files::OutputFile;
 
 use crate::error::{Error, Result};
 
+/// How embeddings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Arrays of numbers, one JSON array a line.
+    JsonLines,
+    /// A NumPy file.
+    Npy,
+    /// An Arrow IPC file: one column of fixed-size lists.
+    Arrow,
+}
+
+impl Format {
+    /// By the file's name: `.npy`, `.arrow`, else JSON lines.
+    pub fn of(path: Option<&Path>) -> Self {
+        let extension = path.and_then(Path::extension).unwrap_or_default();
+        if extension.eq_ignore_ascii_case("npy") {
+            Self::Npy
+        } else if extension.eq_ignore_ascii_case("arrow") {
+            Self::Arrow
+        } else {
+            Self::JsonLines
+        }
+    }
+}
+
+/// Embeddings of some texts, `dims` numbers each, and their JSON lines where these are what is written.
+#[derive(Default)]
+pub struct Rows {
+    pub values: Vec<f32>,
+    json: Vec<u8>,
+}
+
+impl Rows {
+    /// Does all that can be done before it is these embeddings' turn to be written.
+    pub fn format(&mut self, format: Format, dims: usize) {
+        self.json.clear();
+        if format == Format::JsonLines {
+            let mut digits = zmij::Buffer::new();
+            for row in self.values.chunks_exact(dims) {
+                let mut before = b'[';
+                for &value in row {
+                    self.json.push(before);
+                    // Shortest digits that read back as the same number.
+                    self.json
+                        .extend_from_slice(digits.format_finite(value).as_bytes());
+                    before = b',';
+                }
+                self.json.extend_from_slice(b"]\n");
+            }
+        }
+    }
+}
+
 /// Embeddings on their way out, one row a text.
 pub enum Embeddings {
-    /// Arrays of numbers, one JSON array a line.
     JsonLines(Output),
-    /// A NumPy file.
     Npy {
         output: FileOutput,
         dims: usize,
         rows: u64,
     },
+    Arrow(Box<Arrow>),
 }
 
 /// Bytes of an npy file before the data: room for any shape, a multiple of 64 as NumPy pads.
 const NPY_HEAD: usize = 128;
 
 impl Embeddings {
-    /// `.npy` by the file's name, else JSON lines.
+    /// In the [`Format`] of the file's name.
     pub fn create(path: Option<&Path>, dims: usize) -> Result<Self> {
-        match path {
-            Some(path)
-                if path
-                    .extension()
-                    .is_some_and(|ext| ext.eq_ignore_ascii_case("npy")) =>
-            {
-                let mut output = FileOutput::create(path)?;
+        let Some(path) = path else {
+            return Ok(Self::JsonLines(Output::stdout()));
+        };
+        let mut output = FileOutput::create(path)?;
+        Ok(match Format::of(Some(path)) {
+            Format::JsonLines => Self::JsonLines(Output::File(output)),
+            Format::Npy => {
                 output.write(&[0; NPY_HEAD])?;
-                Ok(Self::Npy {
+                Self::Npy {
                     output,
                     dims,
                     rows: 0,
-                })
+                }
             }
-            Some(path) => Ok(Self::JsonLines(Output::File(FileOutput::create(path)?))),
-            None => Ok(Self::JsonLines(Output::Stdout(BufWriter::new(
-                std::io::stdout(),
-            )))),
-        }
+            Format::Arrow => Self::Arrow(Box::new(Arrow::new(output, dims)?)),
+        })
     }
 
-    pub fn write(&mut self, embedding: &[f32]) -> Result<()> {
+    /// Writes embeddings, which may be taken out of `block`.
+    pub fn write(&mut self, block: &mut Rows) -> Result<()> {
         match self {
-            Self::JsonLines(output) => output.write_line(&format_args!("{}", JsonArray(embedding))),
-            Self::Npy { output, rows, .. } => {
-                *rows += 1;
-                for value in embedding {
-                    output.write(&value.to_le_bytes())?;
-                }
-                Ok(())
+            Self::JsonLines(output) => output.write(&block.json),
+            Self::Npy { output, dims, rows } => {
+                *rows += (block.values.len() / *dims) as u64;
+                output.write(bytemuck::cast_slice(&block.values))
             }
+            Self::Arrow(arrow) => arrow.write(std::mem::take(&mut block.values)),
         }
     }
 
@@ -71,13 +123,73 @@ impl Embeddings {
                 output.rewrite_start(&npy_head(rows, dims))?;
                 output.finish()
             }
+            Self::Arrow(arrow) => arrow.finish(),
         }
+    }
+}
+
+/// An Arrow IPC file on its way out.
+pub struct Arrow {
+    path: PathBuf,
+    dims: i32,
+    item: FieldRef,
+    writer: FileWriter<BufWriter<OutputFile>>,
+}
+
+impl Arrow {
+    fn new(output: FileOutput, dims: usize) -> Result<Self> {
+        let FileOutput { path, writer } = output;
+        // Dimensions are at most 4,096.
+        let dims = i32::try_from(dims).unwrap_or(i32::MAX);
+        let item = FieldRef::new(Field::new_list_field(DataType::Float32, false));
+        let column = DataType::FixedSizeList(item.clone(), dims);
+        let schema = Schema::new(vec![Field::new("embedding", column, false)]);
+        let writer = FileWriter::try_new(writer, &schema).map_err(arrow(&path))?;
+        Ok(Self {
+            path,
+            dims,
+            item,
+            writer,
+        })
+    }
+
+    fn write(&mut self, values: Vec<f32>) -> Result<()> {
+        let values = Arc::new(Float32Array::from(values));
+        FixedSizeListArray::try_new(self.item.clone(), self.dims, values, None)
+            .and_then(|lists| {
+                RecordBatch::try_new(self.writer.schema().clone(), vec![Arc::new(lists)])
+            })
+            .and_then(|batch| self.writer.write(&batch))
+            .map_err(arrow(&self.path))
+    }
+
+    fn finish(self) -> Result<()> {
+        let Self { path, writer, .. } = self;
+        // Writes the footer too.
+        let writer = writer.into_inner().map_err(arrow(&path))?;
+        FileOutput { path, writer }.finish()
+    }
+}
+
+/// What the library complains of is the file, since the batches are ours.
+fn arrow(path: &Path) -> impl FnOnce(ArrowError) -> Error {
+    move |error| {
+        Error::io(path)(match error {
+            ArrowError::IoError(_, error) => error,
+            other => std::io::Error::other(other),
+        })
     }
 }
 
 /// Version 1.0 of the npy format: magic, header length, a Python dict padded with blanks.
 fn npy_head(rows: u64, dims: usize) -> Vec<u8> {
-    let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dims}), }}");
+    let order = if cfg!(target_endian = "little") {
+        '<'
+    } else {
+        '>'
+    };
+    let dict =
+        format!("{{'descr': '{order}f4', 'fortran_order': False, 'shape': ({rows}, {dims}), }}");
     let mut head = b"\x93NUMPY\x01\x00".to_vec();
     head.extend((NPY_HEAD as u16 - 10).to_le_bytes());
     head.extend(dict.bytes());
@@ -91,18 +203,6 @@ pub fn print(report: &dyn std::fmt::Display) -> Result<()> {
     let mut output = Output::stdout();
     output.write_line(report)?;
     output.finish()
-}
-
-struct JsonArray<'a>(&'a [f32]);
-
-impl std::fmt::Display for JsonArray<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (at, value) in self.0.iter().enumerate() {
-            f.write_str(if at == 0 { "[" } else { "," })?;
-            write!(f, "{value}")?;
-        }
-        f.write_str("]")
-    }
 }
 
 /// Lines to standard output or a file.
@@ -120,6 +220,13 @@ impl Output {
         match self {
             Self::Stdout(out) => writeln!(out, "{line}").map_err(Error::Write),
             Self::File(file) => writeln!(file.writer, "{line}").map_err(Error::io(&file.path)),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Stdout(out) => out.write_all(bytes).map_err(Error::Write),
+            Self::File(file) => file.write(bytes),
         }
     }
 

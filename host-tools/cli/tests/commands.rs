@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
 use tempfile::TempDir;
 
 /// A scratch folder with a copy of the committed example image.
@@ -143,6 +145,171 @@ fn encode_gives_one_row_a_line_in_order() {
         .map(|&b| f32::from_le_bytes(b))
         .collect();
     assert_eq!(values, rows.concat());
+}
+
+/// The numbers of an npy file.
+fn npy_values(bytes: &[u8]) -> Vec<f32> {
+    let values = bytes[128..].as_chunks::<4>().0;
+    values.iter().map(|&b| f32::from_le_bytes(b)).collect()
+}
+
+/// Texts that fill many blocks: short and long lines, and one that is longer than a block.
+fn many_texts() -> String {
+    let mut texts = String::new();
+    for line in 0..60_000 {
+        let words = ["turn", "on", "the", "light", "größer", "2024", "!"];
+        let word = |at: usize| words[(line * 7 + at * (line % 5 + 1)) % words.len()];
+        let count = if line % 97 == 0 { 300 } else { line % 19 };
+        let text: Vec<&str> = (0..count).map(word).collect();
+        texts.push_str(&text.join(" "));
+        texts.push_str(&format!(" {line}\n"));
+        if line == 9_999 {
+            texts.push_str(&"a long line ".repeat(60_000));
+            texts.push('\n');
+        }
+    }
+    assert!(texts.len() > 3_000_000);
+    texts
+}
+
+#[test]
+fn encode_gives_the_same_bytes_whatever_the_threads_and_the_blocks() {
+    let sandbox = Sandbox::new();
+    let texts = many_texts();
+    sandbox.write("texts.txt", &texts);
+    for output in ["out.npy", "out.arrow", "out.jsonl"] {
+        let encode = |threads: &str, input: &str, stdin: &str| {
+            let mut args = vec!["encode", "model.fvec", "-o", output, "--threads", threads];
+            if !input.is_empty() {
+                args.extend(["--input", input]);
+            }
+            sandbox.stdout(&args, stdin);
+            fs::read(sandbox.path(output)).unwrap()
+        };
+        let one = encode("1", "texts.txt", "");
+        assert!(one == encode("4", "texts.txt", ""), "{output}");
+        assert!(one == encode("3", "", &texts), "{output}");
+    }
+    let values = npy_values(&fs::read(sandbox.path("out.npy")).unwrap());
+    assert_eq!(values.len(), 64 * 60_001);
+
+    // As the library encodes each text.
+    let image = fs::read(sandbox.path("model.fvec")).unwrap();
+    let model = flashvec::Model::from_bytes(&image).unwrap();
+    let mut scratch = vec![0; model.scratch_len()];
+    for (text, row) in texts.lines().zip(values.chunks_exact(64)) {
+        assert!(model.encode(text, &mut scratch).unwrap() == row);
+    }
+    let lines = fs::read_to_string(sandbox.path("out.jsonl")).unwrap();
+    let from_json = lines
+        .lines()
+        .flat_map(|line| serde_json::from_str::<Vec<f32>>(line).unwrap());
+    assert!(from_json.eq(values.iter().copied()));
+
+    let file = fs::File::open(sandbox.path("out.arrow")).unwrap();
+    let reader = arrow_ipc::reader::FileReader::try_new(file, None).unwrap();
+    let mut from_arrow = Vec::new();
+    for batch in reader {
+        let batch = batch.unwrap();
+        assert_eq!(batch.schema().field(0).name(), "embedding");
+        let lists = batch.column(0).as_fixed_size_list().clone();
+        assert_eq!(lists.value_length(), 64);
+        from_arrow.extend_from_slice(lists.values().as_primitive::<Float32Type>().values());
+    }
+    assert!(from_arrow == values);
+}
+
+#[test]
+fn encode_writes_files_without_rows() {
+    let sandbox = Sandbox::new();
+    for (output, expected) in [
+        ("out.npy", &b"'shape': (0, 64)"[..]),
+        ("out.arrow", b"ARROW1"),
+    ] {
+        sandbox.stdout(&["encode", "model.fvec", "-o", output], "");
+        let bytes = fs::read(sandbox.path(output)).unwrap();
+        assert!(bytes.windows(expected.len()).any(|bytes| bytes == expected));
+    }
+    assert_eq!(sandbox.stdout(&["encode", "model.fvec"], ""), "");
+}
+
+#[test]
+fn encode_names_the_first_bad_line_of_any_block() {
+    let sandbox = Sandbox::new();
+    let lines = 200_000;
+    let mut texts = b"turn on the light\n".repeat(lines);
+    texts.extend(b"good\nnot \xFF good\n");
+    texts.extend(b"\xFF\n".repeat(lines));
+    sandbox.write("texts.txt", &texts);
+    sandbox.write("old.npy", "precious");
+    for threads in ["1", "4"] {
+        let args = [
+            "encode",
+            "model.fvec",
+            "--input",
+            "texts.txt",
+            "-o",
+            "old.npy",
+            "--threads",
+            threads,
+        ];
+        let message = sandbox.failure(&args, "");
+        assert!(
+            message.contains(&format!("line {}:", lines + 2)) && message.contains("byte 5"),
+            "{message}"
+        );
+        assert_eq!(fs::read(sandbox.path("old.npy")).unwrap(), b"precious");
+    }
+    // What is no JSON comes before what is no UTF-8.
+    let mut texts = b"\"turn on the light\"\n".repeat(lines);
+    texts.extend(b"nonsense\n\xFF\n");
+    sandbox.write("texts.jsonl", &texts);
+    let args = [
+        "encode",
+        "model.fvec",
+        "--input",
+        "texts.jsonl",
+        "--json-lines",
+        "-o",
+        "x.npy",
+    ];
+    let message = sandbox.failure(&args, "");
+    assert!(
+        message.contains(&format!("line {}:", lines + 1)),
+        "{message}"
+    );
+    assert_eq!(
+        sandbox.files(),
+        ["model.fvec", "old.npy", "texts.jsonl", "texts.txt"]
+    );
+}
+
+#[test]
+fn bench_reports_every_way() {
+    let sandbox = Sandbox::new();
+    sandbox.write("texts.txt", "turn on the light\nplay music\n");
+    let bench = [
+        "bench",
+        "model.fvec",
+        "texts.txt",
+        "--threads",
+        "2",
+        "--rounds",
+        "2",
+    ];
+    let report = sandbox.json(&[&bench[..], &["--json"]].concat());
+    assert_eq!(
+        (&report["texts"], &report["tokens"]),
+        (&2.into(), &6.into())
+    );
+    let measured = report["measured"].as_array().unwrap();
+    assert_eq!(measured.len(), 4);
+    for way in measured {
+        assert!(way["texts_per_s"].as_f64().unwrap() > 0.0, "{way}");
+    }
+    assert!(sandbox.stdout(&bench, "").contains("memory"));
+    sandbox.write("texts.txt", "");
+    assert!(sandbox.failure(&bench, "").contains("no texts"));
 }
 
 #[test]
@@ -552,7 +719,7 @@ fn teachers_that_cannot_be_used_are_refused() {
 fn help_has_an_example_for_every_command() {
     let sandbox = Sandbox::new();
     for command in [
-        "distill", "convert", "encode", "tokenize", "eval", "pareto", "inspect", "verify",
+        "distill", "convert", "encode", "tokenize", "eval", "pareto", "inspect", "verify", "bench",
     ] {
         let help = sandbox.stdout(&[command, "--help"], "");
         assert!(help.contains(&format!("flashvec {command}")), "{help}");

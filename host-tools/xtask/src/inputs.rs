@@ -132,7 +132,7 @@ fn newer(file: &Path, than: &Path) -> bool {
 }
 
 /// A program of the `flashvec-host` crate, built with or without optimisation.
-fn host_program(name: &str, optimised: bool) -> Result<PathBuf> {
+pub fn host_program(name: &str, optimised: bool) -> Result<PathBuf> {
     let mut build = shell::cargo();
     build.args([
         "build",

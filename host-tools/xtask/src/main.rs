@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod ablations;
 mod bench;
+mod bench_peers;
 mod budgets;
 mod demo;
 mod device;
@@ -85,6 +86,30 @@ enum Command {
     ///
     /// Example: cargo xtask ablations minilm-f32/ --sts stsb/dev.tsv --corpus wiki.txt
     Ablations(ablations::Args),
+    /// Compares sentences a second with model2vec-rs 0.4 and Python's model2vec, all in int8 on one core.
+    ///
+    /// Rounds over all texts are taken in turn, so that a busy machine slows all alike. `batch` is one call for
+    /// all texts, the other one call a text. A Python for --python has model2vec:
+    /// python3 -m venv venv && venv/bin/pip install model2vec==0.10.0
+    ///
+    /// Example: cargo xtask bench-peers --model minilm-folder --texts sentences.txt
+    BenchPeers {
+        /// A Model2Vec folder; its rows are quantised to int8 for all.
+        #[arg(long, value_name = "FOLDER")]
+        model: PathBuf,
+        /// Texts, one a line.
+        #[arg(long, value_name = "FILE")]
+        texts: PathBuf,
+        /// A Python that has model2vec; without one it is left out.
+        #[arg(long, value_name = "PROGRAM")]
+        python: Option<PathBuf>,
+        /// Rounds of each.
+        #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
+        rounds: u16,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -100,6 +125,13 @@ fn main() -> ExitCode {
         Command::BenchDevice { image, texts } => bench::run(&image, texts.as_deref()),
         Command::BenchGrowth { texts } => bench::growth(&texts),
         Command::Ablations(args) => ablations::run(&args),
+        Command::BenchPeers {
+            model,
+            texts,
+            python,
+            rounds,
+            json,
+        } => bench_peers::run(&model, &texts, python.as_deref(), rounds.into(), json),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -80,7 +80,10 @@ fn rustfmt() -> Result<()> {
         "one style, so that diffs show what changed",
     );
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
-    for folder in FIRMWARE.into_iter().chain(["tests/fuzz"]) {
+    for folder in FIRMWARE
+        .into_iter()
+        .chain(["tests/fuzz", "tests/peers/model2vec-rs"])
+    {
         let folder = shell::root().join(folder);
         shell::run(shell::cargo().current_dir(folder).args(["fmt", "--check"]))?;
     }
@@ -107,11 +110,12 @@ fn clippy_workspace() -> Result<()> {
 fn clippy_core() -> Result<()> {
     say(
         "cargo clippy in core",
-        "it must build bare, and with defmt, which nothing on the host turns on",
+        "it must build bare, with defmt, which nothing on the host turns on, and with std",
     );
     for features in [
         ["--no-default-features", "--quiet"],
         ["--features", "defmt"],
+        ["--features", "std"],
     ] {
         let mut clippy = shell::cargo();
         clippy

@@ -1,0 +1,192 @@
+//! Encoding many texts on a host: the bits of [`Model::encode`], at the speed of memory.
+
+use std::boxed::Box;
+use std::vec;
+use std::vec::Vec;
+
+use crate::error::Error;
+use crate::image::saturate;
+use crate::model::Model;
+use crate::pool::Pool;
+use crate::tokenize::cut;
+
+mod byte_classes;
+mod reader;
+mod word_cache;
+
+use byte_classes::{ByTable, ByteClasses, Classify};
+use reader::Reader;
+use word_cache::{MOST_TOKENS, Tokens, WordCache};
+
+/// Token ids that are collected before their rows are added up.
+const IDS: usize = 1024;
+
+/// Encodes texts on a machine with a heap. A [`Model`] and working memory of about 2 MB that does
+/// not grow: the tokens of words met before, above all.
+///
+/// The bits are those of [`Model::encode`]. One encoder serves one thread; encoders of one model
+/// share nothing but the model.
+///
+/// ```no_run
+/// # fn main() -> Result<(), flashvec::Error> {
+/// # let image: &[u8] = &[];
+/// let model = flashvec::Model::from_bytes(image)?;
+/// let mut encoder = flashvec::Encoder::new(&model);
+/// let embedding: &[f32] = encoder.encode("turn on the light");
+/// # let _ = embedding;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Encoder<'m> {
+    model: &'m Model<'m>,
+    sums: Vec<u32>,
+    state: State,
+}
+
+/// What an encoder works with, beside the sums.
+#[derive(Clone, Debug)]
+struct State {
+    classes: Box<ByteClasses>,
+    words: WordCache,
+    scratch: Vec<u32>,
+    ids: Box<[u32; IDS]>,
+}
+
+impl<'m> Encoder<'m> {
+    /// An encoder for a model.
+    pub fn new(model: &'m Model<'m>) -> Self {
+        Self {
+            model,
+            sums: vec![0; model.dims()],
+            state: State {
+                classes: Box::new(ByteClasses::new(&model.tokenizer)),
+                words: WordCache::new(),
+                scratch: vec![0; model.scratch_len()],
+                ids: Box::new([0; IDS]),
+            },
+        }
+    }
+
+    /// The model that this encodes with.
+    pub const fn model(&self) -> &'m Model<'m> {
+        self.model
+    }
+
+    /// The embedding of a text, [`Model::dims`] components, as [`Model::encode`] gives it. Never
+    /// panics.
+    pub fn encode(&mut self, text: &str) -> &[f32] {
+        self.encode_bytes(text.as_bytes())
+    }
+
+    /// [`encode`](Self::encode) for bytes that may not be UTF-8, as [`Model::encode_bytes`] reads
+    /// them. Never panics.
+    pub fn encode_bytes(&mut self, text: &[u8]) -> &[f32] {
+        self.state.encode(self.model, text, &mut self.sums);
+        bytemuck::cast_slice(&self.sums)
+    }
+
+    /// Writes the embedding of a text to the first [`Model::dims`] components of `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutputTooSmall`]. Never panics.
+    pub fn encode_to(&mut self, text: &str, out: &mut [f32]) -> Result<(), Error> {
+        let found = saturate(out.len());
+        let dims = self.model.dims();
+        let out = out.get_mut(..dims).ok_or(Error::OutputTooSmall {
+            needed: saturate(dims),
+            found,
+        })?;
+        self.state
+            .encode(self.model, text.as_bytes(), bytemuck::cast_slice_mut(out));
+        Ok(())
+    }
+}
+
+impl State {
+    /// Writes a text's embedding to `sums`.
+    fn encode(&mut self, model: &Model<'_>, text: &[u8], sums: &mut [u32]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = pulp::x86::V3::try_new() {
+            return v3.vectorize(|| self.encode_with(&v3, model, text, sums));
+        }
+        self.encode_with(&ByTable, model, text, sums);
+    }
+
+    #[inline(always)]
+    fn encode_with(
+        &mut self,
+        classify: &impl Classify,
+        model: &Model<'_>,
+        text: &[u8],
+        sums: &mut [u32],
+    ) {
+        let pooling = &model.header().pooling;
+        let mut ids = Ids {
+            pool: Pool::new(&model.rows, sums),
+            waiting: &mut self.ids,
+            len: 0,
+            unk: model.tokenizer.unk,
+            tokens_left: pooling.max_tokens,
+        };
+        let mut reader = Reader {
+            model,
+            classes: &self.classes,
+            words: &mut self.words,
+            scratch: &mut self.scratch,
+        };
+        reader.read(classify, cut(text, pooling.max_chars), &mut ids);
+        ids.flush();
+        ids.pool.finish(pooling);
+    }
+}
+
+/// Token ids on their way into the sums.
+struct Ids<'p> {
+    pool: Pool<'p, 'p>,
+    waiting: &'p mut [u32; IDS],
+    /// How many wait to be added.
+    len: usize,
+    unk: u32,
+    tokens_left: u32,
+}
+
+impl Ids<'_> {
+    /// Takes a token; the caller sees to `tokens_left`.
+    #[inline]
+    fn push(&mut self, id: u32) {
+        if self.len >= IDS {
+            self.flush();
+        }
+        if let Some(slot) = self.waiting.get_mut(self.len) {
+            *slot = id;
+            self.len += usize::from(id != self.unk);
+        }
+    }
+
+    /// Takes all tokens of a word, of which there are no more than `tokens_left`.
+    #[inline]
+    fn push_word(&mut self, tokens: &Tokens) {
+        if self.len > IDS - MOST_TOKENS {
+            self.flush();
+        }
+        if let Some(slots) = self
+            .waiting
+            .get_mut(self.len..)
+            .and_then(|slots| slots.first_chunk_mut::<MOST_TOKENS>())
+        {
+            *slots = tokens.ids();
+            self.len += tokens.known();
+            self.tokens_left -= tokens.count();
+        }
+    }
+
+    #[inline(never)]
+    fn flush(&mut self) {
+        for &id in self.waiting.get(..self.len).unwrap_or(&[]) {
+            self.pool.add(id);
+        }
+        self.len = 0;
+    }
+}
