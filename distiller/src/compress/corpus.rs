@@ -52,5 +52,8 @@ fn bare_image(model: &StaticModel) -> Result<(Vec<u8>, Vec<u32>)> {
         tool: String::new(),
     };
     let image = write_image(&bare, &options, &Silent)?;
-    Ok((image, Trie::build(&tokenizer.tokens)?.order))
+    Ok((
+        image,
+        Trie::build(&tokenizer.tokens, &tokenizer.continuing_subword_prefix)?.order,
+    ))
 }

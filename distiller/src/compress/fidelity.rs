@@ -41,7 +41,8 @@ pub(super) fn correlation(
         .map(|&id| tokens.tokenizer.tokens[id as usize].clone())
         .collect();
     let mut image_ids = vec![None; all];
-    for (new, at) in (0..).zip(Trie::build(&kept_tokens)?.order) {
+    let prefix = &tokens.tokenizer.continuing_subword_prefix;
+    for (new, at) in (0..).zip(Trie::build(&kept_tokens, prefix)?.order) {
         image_ids[kept[at as usize] as usize] = Some(new);
     }
     let is_kept: Vec<bool> = image_ids.iter().map(Option::is_some).collect();
