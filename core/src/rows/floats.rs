@@ -2,21 +2,46 @@
 
 use crate::pool::SOFT_FLOATS;
 
+/// Dimensions whose sums stay in registers, where there are vectors, while all rows are added.
+const UNIT: usize = if cfg!(feature = "std") { 64 } else { 1 };
+
 #[inline(always)]
 pub(super) fn add_f32(sums: &mut [u32], rows: &[&[u8]]) {
-    for row in rows {
-        for (sum, &value) in sums.iter_mut().zip(row.as_chunks().0) {
-            *sum = (f32::from_bits(*sum) + f32::from_le_bytes(value)).to_bits();
-        }
-    }
+    add(sums, rows, f32::from_le_bytes);
 }
 
 #[inline(always)]
 pub(super) fn add_f16(sums: &mut [u32], rows: &[&[u8]]) {
-    for row in rows {
-        for (sum, &value) in sums.iter_mut().zip(row.as_chunks().0) {
-            *sum = (f32::from_bits(*sum) + widen(u16::from_le_bytes(value))).to_bits();
+    add(sums, rows, |half| widen(u16::from_le_bytes(half)));
+}
+
+#[inline(always)]
+fn add<const LEN: usize>(sums: &mut [u32], rows: &[&[u8]], value: impl Fn([u8; LEN]) -> f32) {
+    let add = |sum: &mut u32, stored: &[u8; LEN]| {
+        *sum = (f32::from_bits(*sum) + value(*stored)).to_bits();
+    };
+    let mut done = 0;
+    if UNIT > 1 {
+        for (at, unit) in sums.as_chunks_mut::<UNIT>().0.iter_mut().enumerate() {
+            let mut in_registers = *unit;
+            for row in rows {
+                if let Some(row) = row.as_chunks::<LEN>().0.as_chunks::<UNIT>().0.get(at) {
+                    in_registers
+                        .iter_mut()
+                        .zip(row)
+                        .for_each(|(sum, stored)| add(sum, stored));
+                }
+            }
+            *unit = in_registers;
+            done += UNIT;
         }
+    }
+    let rest = sums.get_mut(done..).unwrap_or(&mut []);
+    for row in rows {
+        let stored = row.as_chunks::<LEN>().0.get(done..).unwrap_or(&[]);
+        rest.iter_mut()
+            .zip(stored)
+            .for_each(|(sum, stored)| add(sum, stored));
     }
 }
 
