@@ -28,7 +28,7 @@
 //! * No call panics, whatever the image or the text. `Model::from_bytes` refuses a damaged image;
 //!   after it returned `Ok`, every call runs in time linear in the text.
 //! * The same image and text give the same `f32` bits on every target.
-//! * No heap, no `unsafe`. Only [`Encoder`], for machines that have a heap and the feature `std`,
+//! * No heap, no `unsafe`. Only `Encoder`, for machines that have a heap and the feature `std`,
 //!   allocates.
 #![no_std]
 #![forbid(unsafe_code)]
