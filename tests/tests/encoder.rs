@@ -73,7 +73,7 @@ fn text(random: &mut Random) -> Vec<u8> {
             3 => text.extend((0..random.number() % 9).map(|_| b'a' + (random.number() % 26) as u8)),
             _ => text.extend(PIECES[random.number() as usize % PIECES.len()].bytes()),
         }
-        if random.number() % 3 > 0 {
+        if !random.number().is_multiple_of(3) {
             text.push(b' ');
         }
     }
@@ -104,7 +104,7 @@ fn assert_random_texts_are_the_same(image: &[u8], texts: usize) {
     for at in 0..texts {
         let text = text(&mut random);
         assert_same(&model, &mut warm, &text, &mut scratch);
-        if at % 16 == 0 {
+        if at.is_multiple_of(16) {
             assert_same(&model, &mut Encoder::new(&model), &text, &mut scratch);
         }
     }
