@@ -129,12 +129,13 @@ fn insert_all(
     let mut words = 0.0;
     for (id, token) in tokens.iter().enumerate() {
         let body = token.strip_prefix(prefix).unwrap_or(token);
-        // Reserved tokens and single characters come first by id, but not by frequency.
+        // Reserved tokens and single characters come first by id, but not by frequency; siblings
+        // that only lead to such are in the order of their digits, so of their bytes' frequency.
         let weight = if body.chars().nth(1).is_some() && body.chars().all(char::is_alphanumeric) {
             words += 1.0;
             1.0 / (words + 2.0)
         } else {
-            1e-6 / (id as f64 + 2.0)
+            0.0
         };
         let mut at = 0;
         let labels = token.bytes().flat_map(|byte| {
