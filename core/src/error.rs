@@ -99,7 +99,7 @@ impl fmt::Display for Error {
                 if found > supported {
                     "update flashvec or make the image again"
                 } else {
-                    "make the image again"
+                    "make the image again, or turn on flashvec's feature `old-formats`"
                 }
             ),
             Self::Checksum { stored, computed } => write!(

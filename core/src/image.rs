@@ -12,8 +12,12 @@ use crate::error::{Error, Part};
 pub const MAGIC: [u8; 4] = *b"FVEC";
 /// Version of the format that the distiller writes, the newest that this crate reads.
 pub const FORMAT_VERSION: u16 = 3;
-/// Oldest version of the format that this crate reads.
-pub const OLDEST_VERSION: u16 = 1;
+/// Oldest version of the format that this crate reads: 1 with the feature `old-formats`.
+pub const OLDEST_VERSION: u16 = if cfg!(feature = "old-formats") {
+    1
+} else {
+    FORMAT_VERSION
+};
 /// Length of the prelude: magic, version, reserved, image length, header length, CRC-32.
 pub const PRELUDE_LEN: usize = 20;
 /// Offset of the CRC-32 in the prelude; the checksum covers everything after it.

@@ -28,12 +28,13 @@
 //! * No call panics, whatever the image or the text. `Model::from_bytes` refuses a damaged image;
 //!   after it returned `Ok`, every call runs in time linear in the text.
 //! * The same image and text give the same `f32` bits on every target.
-//! * No `unsafe`; no heap but for [`Encoder`]'s.
+//! * No `unsafe`; no heap but for `Encoder`'s.
 //!
 //! # Features
 //!
 //! * `std`, for hosts: `Encoder`, which encodes many texts fast; vector instructions, picked when the
 //!   program runs; a fast checksum. Not a bit of a result changes.
+//! * `old-formats`, part of `std`: images of format versions 1 and 2 are read too.
 //! * `defmt`: public types and errors can be logged with `defmt`.
 #![no_std]
 #![forbid(unsafe_code)]

@@ -14,6 +14,7 @@ use crate::bytes::u24;
 use crate::error::{Error, Part};
 
 pub mod layout;
+#[cfg(feature = "old-formats")]
 mod levels;
 
 use layout::{DIGIT, EXTENT, INNER, LAST_LEAF, LONG, MEDIUM, NO_CODE, SHORT, TOKEN};
@@ -23,6 +24,7 @@ use layout::{DIGIT, EXTENT, INNER, LAST_LEAF, LONG, MEDIUM, NO_CODE, SHORT, TOKE
 pub(crate) enum Vocabulary<'a> {
     Preorder(Trie<'a>),
     /// Versions 1 and 2 of the format. Codes are the bytes themselves.
+    #[cfg(feature = "old-formats")]
     Levels(levels::Trie<'a>),
 }
 
@@ -44,10 +46,10 @@ impl<'a> Vocabulary<'a> {
         token_count: u32,
         prefix: &str,
     ) -> Result<Self, Error> {
-        let trie = if version < 3 {
-            levels::Trie::new(section, version, token_count, prefix).map(Self::Levels)
-        } else {
-            Trie::new(section, token_count, prefix).map(Self::Preorder)
+        let trie = match version {
+            #[cfg(feature = "old-formats")]
+            ..3 => levels::Trie::new(section, version, token_count, prefix).map(Self::Levels),
+            _ => Trie::new(section, token_count, prefix).map(Self::Preorder),
         };
         trie.ok_or(Error::Damaged(Part::Vocabulary))
     }
@@ -63,6 +65,7 @@ impl<'a> Vocabulary<'a> {
     pub(crate) fn code(&self, byte: u8) -> u8 {
         match self {
             Self::Preorder(trie) => trie.code(byte),
+            #[cfg(feature = "old-formats")]
             Self::Levels(_) => byte,
         }
     }
@@ -72,6 +75,7 @@ impl<'a> Vocabulary<'a> {
     pub(crate) fn longest_match(&self, start: Start, codes: &[u8]) -> Match {
         match self {
             Self::Preorder(trie) => trie.longest_match(start, codes),
+            #[cfg(feature = "old-formats")]
             Self::Levels(trie) => trie.longest_match(start, codes),
         }
     }
@@ -80,6 +84,7 @@ impl<'a> Vocabulary<'a> {
     pub(crate) fn spell<'b>(&self, id: u32, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         match self {
             Self::Preorder(trie) => trie.spell(id, buffer),
+            #[cfg(feature = "old-formats")]
             Self::Levels(trie) => trie.spell(id, buffer),
         }
     }
