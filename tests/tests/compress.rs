@@ -118,7 +118,7 @@ fn counted_tokens_are_kept_before_others() {
     let kept = |counts: Option<Vec<u64>>| -> bool {
         let options = CompressOptions {
             counts,
-            ..options(40_000)
+            ..options(24_000)
         };
         let made = made(&model, &options).unwrap();
         let pruned = read_image(&made.image, "made".as_ref()).unwrap();

@@ -33,7 +33,7 @@ const LONGEST: usize = 16;
 /// Bytes a token takes in the trie, as a first guess.
 const TRIE_GUESS: usize = 3;
 /// How often a vocabulary is measured before the largest that fitted is taken.
-pub(super) const ATTEMPTS: usize = 6;
+pub(super) const ATTEMPTS: usize = 9;
 /// Bytes that a header may have more than the one measured: longer numbers, another section.
 pub(super) const HEADER_SLACK: usize = 24;
 
@@ -139,24 +139,32 @@ pub(super) fn choose(
         codec: leanest,
         kept,
     };
-    // Between what fits and what does not, steps as large as the bytes over or to spare allow.
-    let (mut fits, mut too_many) = (0, all + 1);
+    // Between the most tokens known to fit and the fewest known not to, by the bytes of both.
+    let smallest = image_len(codec, overhead_of_least, least);
+    let (mut fits, mut too_many) = ((least, smallest), None);
+    let mut misses = 0;
     let mut count = fitting(codec).clamp(least, all);
     for _ in 1..ATTEMPTS {
         let kept = tokens.choose(rows, dims, count, options.pruning);
         let bytes = image_len(codec, overhead(&kept)?, count);
         progress.advance(1);
         if bytes <= options.flash {
-            fits = count;
+            fits = (count, bytes);
+            misses = 0;
             best = Candidate { codec, kept };
-            let spare = (options.flash - bytes) / (codec.row_len(dims) + TRIE_GUESS + 1);
-            count = (count + spare).min(too_many - 1).min(all);
         } else {
-            too_many = count;
-            let over = (bytes - options.flash) / codec.row_len(dims) + 1;
-            count = count.saturating_sub(over).max(fits).max(least);
+            too_many = Some((count, bytes));
+            misses += 1;
         }
-        if count == fits || count == too_many {
+        // The first tokens take more of the trie than later ones: after a second miss, shorter steps.
+        let spare = options.flash.saturating_sub(fits.1) >> (misses / 2);
+        let more = match too_many {
+            Some((count, bytes)) if bytes > fits.1 => (count - fits.0) * spare / (bytes - fits.1),
+            _ => spare / (codec.row_len(dims) + TRIE_GUESS + 1),
+        };
+        let most = too_many.map_or(all, |(count, _)| count - 1);
+        count = (fits.0 + more).min(most);
+        if count <= fits.0 {
             break;
         }
     }
