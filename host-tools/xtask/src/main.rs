@@ -78,7 +78,7 @@ enum Command {
     ///
     /// Example: cargo xtask bench-growth --texts sentences.txt
     BenchGrowth {
-        /// Lines to cut texts from, 50 KB or more.
+        /// Lines to cut texts from, 10 KB or more.
         #[arg(long)]
         texts: PathBuf,
     },
