@@ -2,9 +2,10 @@
 
 use flashvec::{Codec, Model};
 
+use super::with_rows;
 use crate::error::{Error, Result};
 use crate::image::{ImageOptions, Trie, WordPieceTokenizer, write_image};
-use crate::{Quantization, Rows, Silent, StaticModel};
+use crate::{Quantization, Silent, StaticModel};
 
 /// How often each token of a model, by id, occurs in `texts`.
 ///
@@ -35,16 +36,8 @@ pub fn count_tokens<E: From<Error>>(
 /// An image with the model's vocabulary and hardly any rows, and the model's id of each of its tokens.
 fn bare_image(model: &StaticModel) -> Result<(Vec<u8>, Vec<u32>)> {
     let tokenizer = WordPieceTokenizer::from_json(&model.tokenizer)?;
-    let bare = StaticModel {
-        tokenizer: model.tokenizer.clone(),
-        rows: Rows::F32(vec![1.0; tokenizer.tokens.len()]),
-        dims: 1,
-        weights: None,
-        mapping: None,
-        normalize: model.normalize,
-        max_length: None,
-        provenance: model.provenance.clone(),
-    };
+    let rows = vec![1.0; tokenizer.tokens.len()];
+    let bare = with_rows(model, model.tokenizer.clone(), rows, 1);
     let options = ImageOptions {
         codec: Codec::Int4,
         quantization: Quantization::default(),

@@ -1,6 +1,6 @@
 //! What compression costs: cosines against those of the float table.
 
-use flashvec::Model;
+use flashvec::{Model, cosine};
 use ndarray_rand::rand::distributions::{Distribution, WeightedIndex};
 use ndarray_rand::rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
@@ -31,10 +31,11 @@ pub(super) fn correlation(
     kept: &[u32],
     image: &[u8],
 ) -> Result<f64> {
-    let model = Model::from_bytes(image).map_err(|source| Error::Image {
+    let unusable = |source| Error::Image {
         path: "the image just made".into(),
         source,
-    })?;
+    };
+    let model = Model::from_bytes(image).map_err(unusable)?;
     let all = tokens.tokenizer.tokens.len();
     let kept_tokens: Vec<String> = kept
         .iter()
@@ -50,23 +51,21 @@ pub(super) fn correlation(
         return Ok(1.0);
     };
     let mut generator = Xoshiro256Plus::seed_from_u64(SEED);
-    let mut vector = vec![0.0; dims];
-    let mut embed = |text: &[usize]| {
-        let (mut float, mut compressed) = (vec![0.0_f64; dims], vec![0.0_f64; dims]);
+    let mut scratch = vec![0; model.scratch_len()];
+    let mut embed = |text: &[usize]| -> Result<(Vec<f32>, Vec<f32>)> {
+        let mut float = vec![0.0; dims];
+        let mut ids: Vec<u32> = Vec::new();
         for &id in text {
-            add(&mut float, &rows[id * dims..][..dims]);
+            let row = &rows[id * dims..][..dims];
+            float.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
             let pieces = match is_kept[id] {
                 true => vec![id as u32],
                 false => tokens.pieces(id as u32, &is_kept).unwrap_or_default(),
             };
-            for image_id in pieces.iter().filter_map(|&id| image_ids[id as usize]) {
-                // `vector` fails for a short slice only.
-                if model.vector(image_id, &mut vector).is_ok() {
-                    add(&mut compressed, &vector);
-                }
-            }
+            ids.extend(pieces.iter().filter_map(|&id| image_ids[id as usize]));
         }
-        (float, compressed)
+        let embedding = model.encode_ids(&ids, &mut scratch).map_err(unusable)?;
+        Ok((float, embedding.to_vec()))
     };
     let mut cosines = Vec::with_capacity(PAIRS);
     for _ in 0..PAIRS {
@@ -80,26 +79,10 @@ pub(super) fn correlation(
                 false => drawn.sample(&mut generator),
             })
             .collect();
-        let (a, b) = (embed(&first), embed(&second));
-        cosines.push((cosine(&a.0, &b.0), cosine(&a.1, &b.1)));
+        let (a, b) = (embed(&first)?, embed(&second)?);
+        cosines.push((f64::from(cosine(&a.0, &b.0)), f64::from(cosine(&a.1, &b.1))));
     }
     Ok(pearson(&cosines))
-}
-
-fn add(sum: &mut [f64], row: &[f32]) {
-    sum.iter_mut()
-        .zip(row)
-        .for_each(|(sum, &value)| *sum += f64::from(value));
-}
-
-fn cosine(a: &[f64], b: &[f64]) -> f64 {
-    let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(x, y)| x * y).sum() };
-    let lengths = (dot(a, a) * dot(b, b)).sqrt();
-    if lengths > 0.0 {
-        dot(a, b) / lengths
-    } else {
-        0.0
-    }
 }
 
 /// 1 if either side is constant: then there was nothing to lose.

@@ -8,6 +8,7 @@ mod refit;
 mod whiten;
 
 use flashvec::Codec;
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::image::{ImageOptions, WordPieceTokenizer, write_image};
@@ -121,15 +122,9 @@ pub fn compress(
         None => choice::usable_dims(model.dims, options.codec),
     };
     let rows = whiten::whiten(&dense_rows(model)?, model.dims, options.whitening, dims)?;
-    let shrunk = |kept: &[u32], rows: Vec<f32>, dims: usize| StaticModel {
-        tokenizer: prune::rewrite(&model.tokenizer, &tokenizer.tokens, kept),
-        rows: Rows::F32(rows),
-        dims,
-        weights: None,
-        mapping: None,
-        normalize: model.normalize,
-        max_length: model.max_length,
-        provenance: model.provenance.clone(),
+    let shrunk = |kept: &[u32], rows: Vec<f32>, dims: usize| {
+        let tokenizer = prune::rewrite(&model.tokenizer, &tokenizer.tokens, kept);
+        with_rows(model, tokenizer, rows, dims)
     };
     // Everything but rows and codebooks, measured on an image whose rows have one byte.
     let overhead = |kept: &[u32]| -> Result<usize> {
@@ -174,6 +169,20 @@ pub fn compress(
         tokens_before: tokenizer.tokens.len(),
         coverage: kept.iter().map(|&id| tokens.shares[id as usize]).sum(),
     })
+}
+
+/// A model with another table, a row of `dims` values a token of `tokenizer`.
+fn with_rows(model: &StaticModel, tokenizer: Value, rows: Vec<f32>, dims: usize) -> StaticModel {
+    StaticModel {
+        tokenizer,
+        rows: Rows::F32(rows),
+        dims,
+        weights: None,
+        mapping: None,
+        normalize: model.normalize,
+        max_length: model.max_length,
+        provenance: model.provenance.clone(),
+    }
 }
 
 /// Every token's row, through the mapping and times its weight.

@@ -1,5 +1,6 @@
 //! `cargo xtask ablations`: what each part of compression is worth, measured and written to a page.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,27 +14,19 @@ use crate::shell::{self, Failure, Result, say};
 /// Where the page lies, from the root.
 const PAGE: &str = "distiller/docs/ablations.md";
 
-/// What the models are scored on.
+/// What images are made of, and what they are scored on.
 #[derive(clap::Args)]
 pub struct Args {
     /// The float model: a Model2Vec folder with f32 rows.
     model: PathBuf,
 
-    /// Sentence pairs, as `flashvec eval --sts` takes them.
-    #[arg(long, num_args = 1.., value_name = "FILE")]
-    sts: Vec<PathBuf>,
-
-    /// Labelled texts, as `flashvec eval --classify` takes them; repeat for more.
-    #[arg(long, num_args = 2, value_names = ["TRAIN", "TEST"])]
-    classify: Vec<PathBuf>,
-
-    /// Folders as `flashvec eval --retrieval` takes them.
-    #[arg(long, num_args = 1.., value_name = "DIR")]
-    retrieval: Vec<PathBuf>,
-
     /// Text, one a line, to count tokens in.
     #[arg(long, value_name = "FILE")]
     corpus: PathBuf,
+
+    /// What to score on: arguments of `flashvec eval`.
+    #[arg(last = true, required = true)]
+    eval: Vec<OsString>,
 }
 
 /// Images that differ in one thing.
@@ -176,19 +169,31 @@ const GROUPS: [Group; 8] = [
                their own; the kept rows are left as they are, or fitted so that pieces add up to the words that went.",
         variants: &[
             (
-                "by frequency, not fitted",
+                "192 KB, by frequency, not fitted",
                 "--flash 192KB --pruning frequency --no-refit",
             ),
-            ("by frequency, fitted", "--flash 192KB --pruning frequency"),
-            ("by gain, not fitted", "--flash 192KB --no-refit"),
-            ("by gain, fitted, what `--flash` does", "--flash 192KB"),
             (
-                "by frequency, not fitted",
+                "192 KB, by frequency, fitted",
+                "--flash 192KB --pruning frequency",
+            ),
+            ("192 KB, by gain, not fitted", "--flash 192KB --no-refit"),
+            (
+                "192 KB, by gain, fitted, what `--flash` does",
+                "--flash 192KB",
+            ),
+            (
+                "128 KB, by frequency, not fitted",
                 "--flash 128KB --pruning frequency --no-refit",
             ),
-            ("by frequency, fitted", "--flash 128KB --pruning frequency"),
-            ("by gain, not fitted", "--flash 128KB --no-refit"),
-            ("by gain, fitted, what `--flash` does", "--flash 128KB"),
+            (
+                "128 KB, by frequency, fitted",
+                "--flash 128KB --pruning frequency",
+            ),
+            ("128 KB, by gain, not fitted", "--flash 128KB --no-refit"),
+            (
+                "128 KB, by gain, fitted, what `--flash` does",
+                "--flash 128KB",
+            ),
         ],
     },
     Group {
@@ -261,14 +266,7 @@ fn convert(program: &Path, args: &Args, arguments: &str, image: &Path) -> Result
 fn scores(program: &Path, args: &Args, models: &[PathBuf]) -> Result<Vec<Value>> {
     let mut command = Command::new(program);
     command.arg("eval").args(models).arg("--json");
-    for (option, files) in [("--sts", &args.sts), ("--retrieval", &args.retrieval)] {
-        if !files.is_empty() {
-            command.arg(option).args(files);
-        }
-    }
-    for pair in args.classify.chunks(2) {
-        command.arg("--classify").args(pair);
-    }
+    command.args(&args.eval);
     let printed = shell::capture(&mut command, Duration::from_secs(3600))?;
     let report: Value = serde_json::from_str(&printed).map_err(|error| {
         Failure::new(format!("`flashvec eval --json` printed no JSON: {error}"))

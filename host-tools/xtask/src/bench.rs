@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::device::{Measured, measure};
-use crate::machine::{PARTS, Run};
+use crate::machine::{Cost, PARTS, Run};
 use crate::shell::{self, Result, fail, say};
 use crate::toolchain::Toolchain;
 use crate::{inputs, setup};
@@ -15,7 +15,7 @@ const CODECS: [&str; 6] = ["int8", "int4", "int2", "pq8x8", "pq8x16s", "pq4x16s"
 const VOCABULARIES: [usize; 4] = [2_000, 8_000, 16_000, usize::MAX];
 /// Bytes of text that growth is measured with. All of them count: smaller vocabularies have shorter tokens,
 /// and Model2Vec cuts texts to 512 times the median length.
-const LENGTHS: [usize; 6] = [16, 32, 64, 128, 256, 512];
+const LENGTHS: [usize; 8] = [64, 128, 192, 256, 320, 384, 448, 512];
 /// Texts of each length.
 const TEXTS_A_LENGTH: usize = 8;
 
@@ -27,8 +27,9 @@ pub fn run(images: &[PathBuf], texts: Option<&Path>) -> Result<()> {
         .map(|path| (path.display().to_string(), path.clone()))
         .collect();
     if named.is_empty() {
+        let demo = inputs::Demo::distil()?;
         for codec in CODECS {
-            named.push((codec.to_owned(), inputs::demo_image_in(codec)?));
+            named.push((codec.to_owned(), demo.in_codec(codec)?));
         }
     }
     let texts = match texts {
@@ -65,9 +66,10 @@ pub fn growth(lines: &Path) -> Result<()> {
     let toolchain = setup::run()?;
     let corpus = String::from_utf8_lossy(&shell::read(lines)?).replace('\n', " ");
     let texts = texts_of_lengths(&corpus)?;
+    let demo = inputs::Demo::distil()?;
     let mut columns = Vec::new();
     for size in VOCABULARIES {
-        let image = inputs::demo_image_of(size)?;
+        let image = demo.with_tokens(size)?;
         columns.push(mean_costs(&run_m4f(&toolchain, &image, &texts)?));
     }
     println!("\n{}", page(&columns));
@@ -104,65 +106,41 @@ fn run_m4f(toolchain: &Toolchain, image: &Path, texts: &Path) -> Result<Run> {
 
 /// Mean instructions of the texts of each length, and over all texts instructions a token.
 fn mean_costs(run: &Run) -> (Vec<u64>, u64) {
-    let mean = |costs: &[crate::machine::Cost]| {
+    let mean = |costs: &[Cost]| {
         costs.iter().map(|cost| cost.instructions).sum::<u64>() / costs.len().max(1) as u64
     };
     let means = run.costs.chunks(TEXTS_A_LENGTH).map(mean).collect();
     (means, run.instructions_a_token())
 }
 
-/// Markdown: a Mermaid plot in thousands of instructions, and the figures.
+/// Markdown: a Mermaid plot, and the figures.
 fn page(columns: &[(Vec<u64>, u64)]) -> String {
-    let lengths: Vec<String> = LENGTHS.iter().map(ToString::to_string).collect();
-    let names = VOCABULARIES.map(|size| match size {
-        usize::MAX => "all".to_owned(),
-        _ => size.to_string(),
-    });
+    let joined = |numbers: &[u64]| {
+        let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        numbers.join(", ")
+    };
+    // Mermaid spaces the points of a line evenly, as the lengths are.
+    let lines: String = columns
+        .iter()
+        .map(|(means, _)| format!("    line [{}]\n", joined(means)))
+        .collect();
+    let lengths = LENGTHS.map(|len| len as u64);
     let mut page = format!(
-        "```mermaid\n---\nconfig:\n  xyChart:\n    width: 800\n---\nxychart-beta\n    \
-         title \"Cortex-M4F: thousands of instructions against bytes of text, a line a vocabulary\"\n    \
-         x-axis \"bytes of text\" {} --> {}\n    y-axis \"thousand instructions\"\n",
-        LENGTHS[0],
-        LENGTHS[LENGTHS.len() - 1]
-    );
-    // Mermaid spaces the points of a line evenly, so every line is sampled at equal distances.
-    const SAMPLES: usize = 32;
-    let (least, most) = (LENGTHS[0] as f64, LENGTHS[LENGTHS.len() - 1] as f64);
-    for (means, _) in columns {
-        let samples: Vec<String> = (0..SAMPLES)
-            .map(|at| least + (most - least) * at as f64 / (SAMPLES - 1) as f64)
-            .map(|len| format!("{:.0}", interpolated(means, len) / 1000.0))
-            .collect();
-        page.push_str(&format!("    line [{}]\n", samples.join(", ")));
-    }
-    page.push_str("```\n\n");
-    page.push_str(&format!(
-        "| tokens in the vocabulary | {} | a token |\n|---:|{}---:|\n",
-        lengths
-            .iter()
-            .map(|len| format!("{len} B"))
-            .collect::<Vec<_>>()
-            .join(" | "),
+        "```mermaid\nxychart-beta\n    \
+         title \"Cortex-M4F: instructions against bytes of text, a line a vocabulary\"\n    \
+         x-axis \"bytes of text\" [{}]\n    y-axis \"instructions\"\n{lines}```\n\n\
+         | tokens in the vocabulary | {} B | a token |\n|---:|{}---:|\n",
+        joined(&lengths),
+        joined(&lengths).replace(", ", " B | "),
         "---:|".repeat(LENGTHS.len())
-    ));
-    for (name, (means, token)) in names.iter().zip(columns) {
-        let means: Vec<String> = means.iter().map(ToString::to_string).collect();
-        page.push_str(&format!("| {name} | {} | {token} |\n", means.join(" | ")));
+    );
+    for (size, (means, token)) in VOCABULARIES.into_iter().zip(columns) {
+        let name = match size {
+            usize::MAX => "all".to_owned(),
+            _ => size.to_string(),
+        };
+        let means = joined(means).replace(", ", " | ");
+        page.push_str(&format!("| {name} | {means} | {token} |\n"));
     }
     page
-}
-
-/// Between the two lengths that were measured next to `len`.
-fn interpolated(means: &[u64], len: f64) -> f64 {
-    let measured: Vec<(f64, f64)> = LENGTHS
-        .iter()
-        .zip(means)
-        .map(|(&len, &mean)| (len as f64, mean as f64))
-        .collect();
-    let between = measured
-        .windows(2)
-        .find(|pair| len <= pair[1].0)
-        .unwrap_or(&measured[measured.len() - 2..]);
-    let ((x0, y0), (x1, y1)) = (between[0], between[1]);
-    y0 + (y1 - y0) * (len - x0) / (x1 - x0)
 }

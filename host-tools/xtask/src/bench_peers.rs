@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use serde_json::{Value, json};
+
 use crate::inputs;
 use crate::shell::{self, Failure, Result, fail, say};
 
@@ -182,30 +184,21 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-fn report(count: usize, rounds: usize, batch: &[Measured], single: &[Measured]) -> String {
-    let mut fields = vec![
-        format!("\"texts\": {count}"),
-        format!("\"rounds\": {rounds}"),
-    ];
+fn report(count: usize, rounds: usize, batch: &[Measured], single: &[Measured]) -> Value {
+    let mut report = json!({"texts": count, "rounds": rounds});
     for (suffix, measured) in [("", batch), ("_single", single)] {
-        for (at, name) in ["flashvec", "model2vec_rs", "model2vec_python"]
-            .iter()
-            .enumerate()
-        {
-            let of = |value: fn(&Measured) -> f64, scale: f64| {
-                measured.get(at).map_or("null".to_owned(), |measured| {
-                    format!("{:.3}", scale * value(measured))
-                })
-            };
-            let per_second = of(|measured| 1.0 / measured.seconds, count as f64);
-            fields.push(format!("\"{name}_per_s{suffix}\": {per_second}"));
+        let names = ["flashvec", "model2vec_rs", "model2vec_python"];
+        for (at, name) in names.into_iter().enumerate() {
+            let measured = measured.get(at);
+            let per_second = measured.map(|measured| count as f64 / measured.seconds);
+            report[format!("{name}_per_s{suffix}")] = per_second.into();
             if at > 0 {
-                let ratio = of(|measured| measured.ratio, 1.0);
-                fields.push(format!("\"ratio_{name}{suffix}\": {ratio}"));
+                let ratio = measured.map(|measured| measured.ratio);
+                report[format!("ratio_{name}{suffix}")] = ratio.into();
             }
         }
     }
-    format!("{{{}}}", fields.join(", "))
+    report
 }
 
 /// An int8 image for us, and the int8 folder that our converter makes of the same model for the peers.

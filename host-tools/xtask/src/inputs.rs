@@ -35,62 +35,64 @@ pub fn command_line() -> Result<PathBuf> {
     Ok(shell::target_dir().join("release/flashvec"))
 }
 
-/// The 256-dimensional int8 image of the demo, distilled again when the distiller has changed.
+/// The 256-dimensional int8 image of the demo.
 pub fn demo_image() -> Result<PathBuf> {
-    let program = command_line()?;
+    demo_model(&command_line()?, "int8")
+}
+
+/// The demo's model in a codec, distilled again when the distiller has changed.
+fn demo_model(program: &Path, codec: &str) -> Result<PathBuf> {
     let cache = shell::root().join("cache");
     fs::create_dir_all(&cache).map_err(|error| shell::unwritable(&cache, &error))?;
-    let image = cache.join("minilm-256d.fvec");
-    if newer(&image, &program) {
+    let image = cache.join(format!("minilm-256d-{codec}.fvec"));
+    if newer(&image, program) {
         println!("    {} is newer than the distiller", image.display());
         return Ok(image);
     }
     say(
-        &format!("flashvec distill {TEACHER} --dims 256 --codec int8"),
+        &format!("flashvec distill {TEACHER} --dims 256 --codec {codec}"),
         "a real teacher becomes an image; the first time its weights are downloaded",
     );
-    let mut distill = Command::new(&program);
+    let mut distill = Command::new(program);
     distill
-        .args(["distill", TEACHER, "--dims", "256", "--codec", "int8", "-o"])
+        .args(["distill", TEACHER, "--dims", "256", "--codec", codec, "-o"])
         .arg(&image);
     shell::run(&mut distill)?;
     Ok(image)
 }
 
-/// The demo's model in another codec.
-pub fn demo_image_in(codec: &str) -> Result<PathBuf> {
-    converted(&format!("minilm-{codec}.fvec"), &["--codec", codec])
+/// The demo's float model, to make other images of.
+pub struct Demo {
+    program: PathBuf,
+    float: PathBuf,
 }
 
-/// The demo's model as an int8 image of at most so many tokens.
-pub fn demo_image_of(tokens: usize) -> Result<PathBuf> {
-    if tokens == usize::MAX {
-        return demo_image();
+impl Demo {
+    pub fn distil() -> Result<Self> {
+        let program = command_line()?;
+        let float = demo_model(&program, "f32")?;
+        Ok(Self { program, float })
     }
-    let size = tokens.to_string();
-    let arguments = ["--flash", "14M", "--codec", "int8", "--vocab-size", &size];
-    converted(&format!("minilm-{tokens}.fvec"), &arguments)
-}
 
-/// An image that `flashvec convert` makes of the demo's float model.
-fn converted(name: &str, arguments: &[&str]) -> Result<PathBuf> {
-    let program = command_line()?;
-    let cache = shell::root().join("cache");
-    fs::create_dir_all(&cache).map_err(|error| shell::unwritable(&cache, &error))?;
-    let (float, image) = (cache.join("minilm-f32.fvec"), cache.join(name));
-    if !newer(&float, &program) {
-        say(
-            &format!("flashvec distill {TEACHER} --codec f32"),
-            "a real teacher becomes a float model; the first time its weights are downloaded",
-        );
-        let mut distill = Command::new(&program);
-        distill.args(["distill", TEACHER, "--codec", "f32", "-o"]);
-        shell::run(distill.arg(&float))?;
+    /// An image in another codec.
+    pub fn in_codec(&self, codec: &str) -> Result<PathBuf> {
+        self.converted(&format!("demo-{codec}.fvec"), &["--codec", codec])
     }
-    let mut convert = Command::new(&program);
-    convert.arg("convert").arg(float).args(arguments);
-    shell::run(convert.arg("-o").arg(&image))?;
-    Ok(image)
+
+    /// An int8 image of the tokens worth most, so many of them at most.
+    pub fn with_tokens(&self, tokens: usize) -> Result<PathBuf> {
+        let size = tokens.to_string();
+        let arguments = ["--flash", "14M", "--codec", "int8", "--vocab-size", &size];
+        self.converted(&format!("demo-{tokens}.fvec"), &arguments)
+    }
+
+    fn converted(&self, name: &str, arguments: &[&str]) -> Result<PathBuf> {
+        let image = shell::scratch_dir()?.join(name);
+        let mut convert = Command::new(&self.program);
+        convert.arg("convert").arg(&self.float).args(arguments);
+        shell::run(convert.arg("-o").arg(&image))?;
+        Ok(image)
+    }
 }
 
 /// An image with BERT's vocabulary and made-up rows: what the tests run, since they need no teacher.

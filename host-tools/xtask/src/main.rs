@@ -84,7 +84,7 @@ enum Command {
     },
     /// Measures what each part of compression is worth and writes distiller/docs/ablations.md.
     ///
-    /// Example: cargo xtask ablations minilm-f32/ --sts stsb/dev.tsv --corpus wiki.txt
+    /// Example: cargo xtask ablations minilm-f32/ --corpus wiki.txt -- --sts stsb/dev.tsv
     Ablations(ablations::Args),
     /// Compares sentences a second with model2vec-rs 0.4 and Python's model2vec, all in int8 on one core.
     ///

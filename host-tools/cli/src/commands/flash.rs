@@ -167,17 +167,15 @@ pub fn counts(model: &StaticModel, corpus: &[PathBuf]) -> Result<Option<Vec<u64>
         .iter()
         .map(|path| Ok(std::fs::metadata(path).map_err(Error::io(path))?.len()))
         .collect::<Result<Vec<u64>>>()?;
+    let files = corpus
+        .iter()
+        .map(|path| Texts::file(path))
+        .collect::<Result<Vec<_>>>()?;
     let bar = Bar::default();
     bar.begin("Counting tokens, bytes", sizes.iter().sum());
-    let lines = corpus.iter().flat_map(|path| {
-        let mut texts = Texts::file(path);
-        std::iter::from_fn(move || match &mut texts {
-            Ok(texts) => texts.next().transpose(),
-            Err(_) => std::mem::replace(&mut texts, Texts::file(path))
-                .err()
-                .map(Err),
-        })
-    });
+    let lines = files
+        .into_iter()
+        .flat_map(|mut texts| std::iter::from_fn(move || texts.next().transpose()));
     let counts = count_tokens(
         model,
         lines.inspect(|line: &Result<String>| {
