@@ -7,14 +7,15 @@ use std::vec::Vec;
 use crate::error::Error;
 use crate::image::saturate;
 use crate::model::Model;
-use crate::pool::Pool;
+use crate::pool;
+use crate::rows::{Adder, Plain, Rows};
 use crate::tokenize::cut;
 
 mod byte_classes;
 mod reader;
 mod word_cache;
 
-use byte_classes::{ByTable, ByteClasses, Classify};
+use byte_classes::{ByteClasses, Classify};
 use reader::Reader;
 use word_cache::{MOST_TOKENS, Tokens, WordCache};
 
@@ -43,6 +44,11 @@ pub struct Encoder<'m> {
     sums: Vec<u32>,
     state: State,
 }
+
+/// What a machine computes with.
+trait Simd: Classify + Adder {}
+
+impl<S: Classify + Adder> Simd for S {}
 
 /// What an encoder works with, beside the sums.
 #[derive(Clone, Debug)]
@@ -108,25 +114,45 @@ impl State {
     /// Writes a text's embedding to `sums`.
     fn encode(&mut self, model: &Model<'_>, text: &[u8], sums: &mut [u32]) {
         #[cfg(target_arch = "x86_64")]
-        if let Some(v3) = pulp::x86::V3::try_new() {
-            return v3.vectorize(|| self.encode_with(&v3, model, text, sums));
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            return simd.vectorize(Encode {
+                simd,
+                state: self,
+                model,
+                text,
+                sums,
+            });
         }
-        self.encode_with(&ByTable, model, text, sums);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            return simd.vectorize(Encode {
+                simd,
+                state: self,
+                model,
+                text,
+                sums,
+            });
+        }
+        self.encode_with(Plain, model, text, sums);
     }
 
     #[inline(always)]
     fn encode_with(
         &mut self,
-        classify: &impl Classify,
+        simd: impl Simd,
         model: &Model<'_>,
         text: &[u8],
         sums: &mut [u32],
     ) {
         let pooling = &model.header().pooling;
+        sums.fill(0);
         let mut ids = Ids {
-            pool: Pool::new(&model.rows, sums),
+            simd,
+            rows: &model.rows,
+            sums,
             waiting: &mut self.ids,
             len: 0,
+            added: 0,
             unk: model.tokenizer.unk,
             tokens_left: pooling.max_tokens,
         };
@@ -136,28 +162,53 @@ impl State {
             words: &mut self.words,
             scratch: &mut self.scratch,
         };
-        reader.read(classify, cut(text, pooling.max_chars), &mut ids);
+        reader.read(cut(text, pooling.max_chars), &mut ids);
         ids.flush();
-        ids.pool.finish(pooling);
+        let (sums, count) = (ids.sums, ids.added);
+        pool::finish(sums, model.rows.sums_integers(), count, pooling);
+    }
+}
+
+/// [`State::encode_with`] as what [`pulp`] compiles for an architecture. A closure would not do: a call
+/// stays between it and its body.
+struct Encode<'e, 'm, S> {
+    simd: S,
+    state: &'e mut State,
+    model: &'e Model<'m>,
+    text: &'e [u8],
+    sums: &'e mut [u32],
+}
+
+impl<S: Simd> pulp::NullaryFnOnce for Encode<'_, '_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.state
+            .encode_with(self.simd, self.model, self.text, self.sums);
     }
 }
 
 /// Token ids on their way into the sums.
-struct Ids<'p> {
-    pool: Pool<'p, 'p>,
+struct Ids<'p, S> {
+    simd: S,
+    rows: &'p Rows<'p>,
+    sums: &'p mut [u32],
     waiting: &'p mut [u32; IDS],
     /// How many wait to be added.
     len: usize,
+    /// How many were added.
+    added: u32,
     unk: u32,
     tokens_left: u32,
 }
 
-impl Ids<'_> {
+impl<S: Simd> Ids<'_, S> {
     /// Takes a token; the caller sees to `tokens_left`.
     #[inline]
     fn push(&mut self, id: u32) {
         if self.len >= IDS {
-            self.flush();
+            self.make_room();
         }
         if let Some(slot) = self.waiting.get_mut(self.len) {
             *slot = id;
@@ -169,7 +220,7 @@ impl Ids<'_> {
     #[inline]
     fn push_word(&mut self, tokens: &Tokens) {
         if self.len > IDS - MOST_TOKENS {
-            self.flush();
+            self.make_room();
         }
         if let Some(slots) = self
             .waiting
@@ -182,11 +233,22 @@ impl Ids<'_> {
         }
     }
 
-    #[inline(never)]
+    /// Adds what waits.
+    #[inline(always)]
     fn flush(&mut self) {
-        for &id in self.waiting.get(..self.len).unwrap_or(&[]) {
-            self.pool.add(id);
-        }
+        let ids = self.waiting.get(..self.len).unwrap_or(&[]);
+        self.rows.add_tokens(self.simd, ids, self.sums);
+        self.added += self.len as u32;
+        self.len = 0;
+    }
+
+    /// Adds what waits in a text of so many tokens that the rest finds no room.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self) {
+        let ids = self.waiting.get(..self.len).unwrap_or(&[]);
+        self.rows.add_tokens_aside(ids, self.sums);
+        self.added += self.len as u32;
         self.len = 0;
     }
 }

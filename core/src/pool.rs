@@ -81,7 +81,7 @@ impl<'r, 's> Pool<'r, 's> {
 
 /// Turns the sums of `count` rows into an embedding, in place.
 #[inline(always)]
-fn finish(sums: &mut [u32], integers: bool, count: u32, pooling: &Pooling) {
+pub(crate) fn finish(sums: &mut [u32], integers: bool, count: u32, pooling: &Pooling) {
     let mean = 1.0 / count.max(1) as f32;
     if integers {
         if pooling.normalize {

@@ -10,7 +10,7 @@ mod integers;
 mod simd;
 
 #[cfg(feature = "std")]
-pub(crate) use simd::vectorize;
+pub(crate) use simd::{Adder, Plain, vectorize};
 
 /// Rows that are added in one pass over the sums: each sum is then loaded and stored once for all
 /// of them, and the registers of every part hold what that takes.
@@ -72,7 +72,8 @@ impl<'a> Rows<'a> {
             return Err(Error::Damaged(Part::Codebooks));
         }
         let row_len = header.codec.row_len(dims);
-        let rows = Self {
+        #[cfg_attr(not(feature = "std"), expect(unused_mut))]
+        let mut rows = Self {
             bytes: section,
             codebooks,
             codec: header.codec,
@@ -82,11 +83,15 @@ impl<'a> Rows<'a> {
             arch: Some(pulp::Arch::new()),
         };
         let expected = row_len as u64 * u64::from(header.token_count);
-        if section.len() as u64 == expected && rows.is_sound(header.pooling.max_tokens) {
-            Ok(rows)
-        } else {
-            Err(Error::Damaged(Part::Rows))
+        if section.len() as u64 != expected || !rows.is_sound(header.pooling.max_tokens) {
+            return Err(Error::Damaged(Part::Rows));
         }
+        // The only scale that is more than two signed ones of 16 bits.
+        #[cfg(feature = "std")]
+        if rows.codec == Codec::Int8 && rows.largest(int8_scale) == 0xFFFF {
+            rows.arch = None;
+        }
+        Ok(rows)
     }
 
     fn is_sound(&self, max_tokens: u32) -> bool {
@@ -105,7 +110,7 @@ impl<'a> Rows<'a> {
                     .iter()
                     .all(|&value| u16::from_le_bytes(value) & 0x7C00 != 0x7C00);
             }
-            Codec::Int8 => self.largest(|row| u32::from(u16_at(row, 0))) * 128,
+            Codec::Int8 => self.largest(int8_scale) * 128,
             Codec::Int4 => self.largest(row_scale) * u64::from(layout::INT4_MAX),
             Codec::Int2 => self.largest(row_scale) * u64::from(layout::INT2_MAX),
             Codec::Pq(_) => self.largest(row_scale) * 128,
@@ -136,13 +141,10 @@ impl<'a> Rows<'a> {
     /// twice the scale, for floats nothing.
     #[inline]
     pub(crate) fn get(&self, id: u32) -> (&'a [u8], i32) {
-        let row = self.row(id);
         if self.codec == Codec::Int8 {
-            return match row.split_first_chunk() {
-                Some((&scale, values)) => (values, i32::from(u16::from_le_bytes(scale))),
-                None => (&[], 0),
-            };
+            return self.get_int8(id);
         }
+        let row = self.row(id);
         if !self.sums_integers() {
             return (row, 0);
         }
@@ -153,6 +155,43 @@ impl<'a> Rows<'a> {
         match self.codec {
             Codec::Pq(_) => (values, scale),
             _ => (values, scale << 1),
+        }
+    }
+
+    /// [`get`](Self::get) for 8-bit integers.
+    #[inline(always)]
+    fn get_int8(&self, id: u32) -> (&'a [u8], i32) {
+        match self.row(id).split_first_chunk() {
+            Some((&scale, values)) => (values, i32::from(u16::from_le_bytes(scale))),
+            None => (&[], 0),
+        }
+    }
+
+    /// Adds the rows of any number of tokens to `sums`.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn add_tokens(&self, adder: impl Adder, ids: &[u32], sums: &mut [u32]) {
+        let (units, rest) = sums.as_chunks_mut();
+        if self.codec == Codec::Int8 && self.arch.is_some() && rest.is_empty() {
+            return simd::add_tokens(adder, self, ids, units);
+        }
+        self.add_tokens_aside(ids, sums);
+    }
+
+    /// [`add_tokens`](Self::add_tokens) where the caller has no vectors.
+    #[cfg(feature = "std")]
+    pub(crate) fn add_tokens_aside(&self, ids: &[u32], sums: &mut [u32]) {
+        for ids in ids.chunks(WAITING) {
+            let mut values: [&[u8]; WAITING] = [&[]; WAITING];
+            let mut scales = [0; WAITING];
+            for ((values, scale), &id) in values.iter_mut().zip(&mut scales).zip(ids) {
+                (*values, *scale) = self.get(id);
+            }
+            if let Some(values) = values.get(..ids.len())
+                && let Some(scales) = scales.get(..ids.len())
+            {
+                self.add(values, scales, sums);
+            }
         }
     }
 
@@ -169,10 +208,6 @@ impl<'a> Rows<'a> {
     /// [`add`](Self::add) with vectors where there is a way.
     #[cfg(feature = "std")]
     fn add_wide(&self, arch: pulp::Arch, values: &[&[u8]], scales: &[i32], sums: &mut [u32]) {
-        // The only scale that is more than two signed ones of 16 bits.
-        if self.codec == Codec::Int8 && scales.contains(&0xFFFF) {
-            return self.add_narrow(values, scales, sums);
-        }
         let (units, rest) = sums.as_chunks_mut::<{ simd::UNIT }>();
         let done = units.len() * simd::UNIT;
         let per_byte = match self.codec {
@@ -281,6 +316,10 @@ impl<'a> Rows<'a> {
             }
         }
     }
+}
+
+fn int8_scale(row: &[u8]) -> u32 {
+    u32::from(u16_at(row, 0))
 }
 
 fn row_scale(row: &[u8]) -> u32 {

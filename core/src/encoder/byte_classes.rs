@@ -1,6 +1,7 @@
 //! What a text's bytes do to words, 64 bytes at a time.
 
 use crate::charmap::layout;
+use crate::rows::Plain;
 use crate::tokenize::Tokenizer;
 
 /// Bytes of text that are looked at together.
@@ -129,9 +130,7 @@ impl ByteClasses {
 }
 
 /// Any machine: a table.
-pub(super) struct ByTable;
-
-impl Classify for ByTable {
+impl Classify for Plain {
     #[inline]
     fn block(&self, classes: &ByteClasses, block: &[u8; BLOCK]) -> Masks {
         // The lowest bit of each byte, as one byte: it comes to bit 56 and above, and no two meet.
@@ -155,47 +154,86 @@ impl Classify for ByTable {
     }
 }
 
-/// 32 bytes at once: the low half of a byte chooses its row of the table, the high half the bit in it.
+// The low half of a byte chooses its row of the table, the high half the bit in it. Closures would not be
+// compiled with these instructions, so there are none.
+
+#[cfg(target_arch = "x86_64")]
+impl ByteClasses {
+    /// Adds what all bytes that are not ASCII are taken for.
+    #[inline(always)]
+    fn with_not_ascii(&self, [word, isolate, added]: [u64; 3], not_ascii: u64) -> Masks {
+        let may_be_added = if self.not_ascii & ADDED == 0 {
+            0
+        } else {
+            not_ascii
+        };
+        Masks {
+            word: word | not_ascii,
+            isolate,
+            added: added | may_be_added,
+        }
+    }
+}
+
+/// The bit of a row, by the high half of a byte; none where the byte is not ASCII.
+#[cfg(target_arch = "x86_64")]
+const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0, 0];
+
 #[cfg(target_arch = "x86_64")]
 impl Classify for pulp::x86::V3 {
     #[inline(always)]
     fn block(&self, classes: &ByteClasses, block: &[u8; BLOCK]) -> Masks {
+        let [low, high]: [[u8; 32]; 2] = bytemuck::cast(*block);
+        let (low, high) = (half(*self, classes, low), half(*self, classes, high));
+        let both = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        classes.with_not_ascii(
+            [
+                both(low[0], high[0]),
+                both(low[1], high[1]),
+                both(low[2], high[2]),
+            ],
+            both(low[3], high[3]),
+        )
+    }
+}
+
+/// Of 32 bytes: masks of the classes, and of what is not ASCII.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn half(simd: pulp::x86::V3, classes: &ByteClasses, bytes: [u8; 32]) -> [u32; 4] {
+    use bytemuck::cast;
+    let avx2 = simd.avx2;
+    let bytes = cast(bytes);
+    let high = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(bytes), cast([0x0F_u8; 32]));
+    let bit = avx2._mm256_shuffle_epi8(cast([BITS; 2]), high);
+    let mut masks = [0; 4];
+    for (mask, &rows) in masks.iter_mut().zip(&classes.rows) {
+        let set = avx2._mm256_shuffle_epi8(cast([rows; 2]), bytes);
+        let hit = avx2._mm256_and_si256(set, bit);
+        *mask = !avx2._mm256_movemask_epi8(avx2._mm256_cmpeq_epi8(hit, cast([0_u8; 32]))) as u32;
+    }
+    masks[3] = avx2._mm256_movemask_epi8(bytes) as u32;
+    masks
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Classify for pulp::x86::V4 {
+    #[inline(always)]
+    fn block(&self, classes: &ByteClasses, block: &[u8; BLOCK]) -> Masks {
         use bytemuck::cast;
-        const HIGH: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0, 0];
-        let avx2 = self.avx2;
-        let twice = |table: [u8; 16]| cast::<[[u8; 16]; 2], _>([table, table]);
-        let halves: [[u8; 32]; 2] = cast(*block);
-        let [low, high] = halves.map(|half| {
-            let bytes = cast(half);
-            let mask = |bits| u64::from(avx2._mm256_movemask_epi8(bits) as u32);
-            let shifted = avx2._mm256_srli_epi16::<4>(bytes);
-            let row = avx2._mm256_and_si256(shifted, cast([0x0F_u8; 32]));
-            let bit = avx2._mm256_shuffle_epi8(twice(HIGH), row);
-            let not_ascii = mask(bytes);
-            let [word, isolate, added] = classes.rows.map(|rows| {
-                // No bit where the byte is not ASCII.
-                let set = avx2._mm256_shuffle_epi8(twice(rows), bytes);
-                let hit = avx2._mm256_and_si256(set, bit);
-                !mask(avx2._mm256_cmpeq_epi8(hit, cast([0_u8; 32]))) & u64::from(u32::MAX)
-            });
-            let also = |class| {
-                if classes.not_ascii & class != 0 {
-                    not_ascii
-                } else {
-                    0
-                }
-            };
-            Masks {
-                word: word | not_ascii,
-                isolate,
-                added: added | also(ADDED),
-            }
-        });
-        Masks {
-            word: low.word | high.word << 32,
-            isolate: low.isolate | high.isolate << 32,
-            added: low.added | high.added << 32,
+        let (avx512f, avx512bw) = (self.avx512f, self.avx512bw);
+        let bytes = cast(*block);
+        let high = avx512f._mm512_and_si512(
+            avx512bw._mm512_srli_epi16::<4>(bytes),
+            cast([0x0F_u8; 64]),
+        );
+        let bit = avx512bw._mm512_shuffle_epi8(cast([BITS; 4]), high);
+        let mut masks = [0; 3];
+        for (mask, &rows) in masks.iter_mut().zip(&classes.rows) {
+            let set = avx512bw._mm512_shuffle_epi8(cast([rows; 4]), bytes);
+            *mask = avx512bw._mm512_test_epi8_mask(set, bit);
         }
+        classes.with_not_ascii(masks, avx512bw._mm512_movepi8_mask(bytes))
     }
 }
 
@@ -224,11 +262,11 @@ mod tests {
             }
             let classes = ByteClasses::of(table);
             let block = [(); BLOCK].map(|()| number());
-            assert_eq!(v3.block(&classes, &block), ByTable.block(&classes, &block));
+            assert_eq!(v3.block(&classes, &block), Plain.block(&classes, &block));
             // What is not ASCII may be taken for more than it is where added tokens begin.
             table[usize::from(number() | 0x80)] |= ADDED;
             let classes = ByteClasses::of(table);
-            let (more, exact) = (v3.block(&classes, &block), ByTable.block(&classes, &block));
+            let (more, exact) = (v3.block(&classes, &block), Plain.block(&classes, &block));
             assert_eq!((more.word, more.isolate), (exact.word, exact.isolate));
             assert_eq!(more.added & exact.added, exact.added);
         }
@@ -243,7 +281,7 @@ mod tests {
         let text: std::vec::Vec<u8> = b"a word. ".repeat(20);
         for len in [0, 1, 5, 63, 64, 65, 100, 160] {
             for base in (0..=len).step_by(3) {
-                let masks = classes.masks(&ByTable, &text[..len], base);
+                let masks = classes.masks(&Plain, &text[..len], base);
                 for at in 0..BLOCK {
                     let byte = text[..len].get(base + at);
                     let bit = |mask: u64| mask >> at & 1 == 1;

@@ -1,8 +1,8 @@
 //! From a text to the tokens of its words.
 
-use super::Ids;
-use super::byte_classes::{BLOCK, ByteClasses, Classify};
+use super::byte_classes::{BLOCK, ByteClasses};
 use super::word_cache::{Key, LONGEST, Slot, Tokens, WordCache};
+use super::{Ids, Simd};
 use crate::model::Model;
 use crate::tokenize::Limits;
 
@@ -26,11 +26,11 @@ impl Reader<'_> {
     /// Takes a text, block by block. In a block all words are looked up before any is taken, so that
     /// reads of the cache do not wait for one another.
     #[inline(always)]
-    pub(super) fn read(&mut self, classify: &impl Classify, text: &[u8], ids: &mut Ids<'_>) {
+    pub(super) fn read<S: Simd>(&mut self, text: &[u8], ids: &mut Ids<'_, S>) {
         let mut slots = [Slot::NONE; BLOCK];
         let mut base = 0;
         'blocks: while base < text.len() && ids.tokens_left > 0 {
-            let masks = self.classes.masks(classify, text, base);
+            let masks = self.classes.masks(&ids.simd, text, base);
             let mut len = BLOCK.min(text.len() - base);
             let mut added = None;
             if masks.added != 0 {
@@ -121,7 +121,7 @@ impl Reader<'_> {
 
     /// Takes the word that begins at `start` and fills a block; where it ends.
     #[inline(never)]
-    fn long_word(&mut self, text: &[u8], start: usize, ids: &mut Ids<'_>) -> usize {
+    fn long_word(&mut self, text: &[u8], start: usize, ids: &mut Ids<'_, impl Simd>) -> usize {
         let rest = text.get(start..).unwrap_or(&[]);
         let ends = |(at, &byte): (usize, &u8)| {
             !self.classes.is_word(byte)
@@ -143,7 +143,7 @@ impl Reader<'_> {
         start: usize,
         len: usize,
         slot: Slot,
-        ids: &mut Ids<'_>,
+        ids: &mut Ids<'_, impl Simd>,
     ) -> bool {
         let word = text.get(start..start + len).unwrap_or(&[]);
         let learnt = match Key::new(text, start, len) {
@@ -180,7 +180,7 @@ impl Reader<'_> {
     }
 
     /// Takes a word through the tokeniser.
-    fn tokenize(&mut self, word: &[u8], ids: &mut Ids<'_>) {
+    fn tokenize(&mut self, word: &[u8], ids: &mut Ids<'_, impl Simd>) {
         let limits = Limits {
             chars: u32::MAX,
             tokens: ids.tokens_left,

@@ -12,55 +12,113 @@ use pulp::{
     x86::{V3, V4},
 };
 
-use super::WAITING;
+use super::{Rows, WAITING};
 use crate::image::ProductQuantizer;
 
 /// Dimensions that all ways of adding take at once.
 pub(super) const UNIT: usize = 32;
 
 /// Two rows of 8-bit integers, and the scale of each in half a word.
-type Pair<'a> = (&'a [u8], &'a [u8], i32);
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<'a> {
+    a: &'a [u8],
+    b: &'a [u8],
+    scales: i32,
+}
+
+/// Rows of 8-bit integers on their way into the sums: at most [`WAITING`], of scales below 0xFFFF.
+struct Pairs<'a> {
+    // A row with a large scale makes a pair by itself.
+    pairs: [Pair<'a>; WAITING],
+    len: usize,
+}
+
+impl<'a> Pairs<'a> {
+    #[inline(always)]
+    fn new() -> Self {
+        let none = Pair {
+            a: &[],
+            b: &[],
+            scales: 0,
+        };
+        Self {
+            pairs: [none; WAITING],
+            len: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, a: &'a [u8], b: &'a [u8], of_a: i32, of_b: i32) {
+        if let Some(pair) = self.pairs.get_mut(self.len) {
+            let scales = of_a | of_b << 16;
+            *pair = Pair { a, b, scales };
+            self.len += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn push_rows(&mut self, (a, of_a): (&'a [u8], i32), (b, of_b): (&'a [u8], i32)) {
+        if of_a.max(of_b) <= i32::from(i16::MAX) {
+            return self.push(a, b, of_a, of_b);
+        }
+        // A larger scale is two smaller ones for the same row.
+        self.push(a, a, of_a / 2, of_a - of_a / 2);
+        self.push(b, b, of_b / 2, of_b - of_b / 2);
+    }
+
+    fn all(&self) -> &[Pair<'a>] {
+        self.pairs.get(..self.len).unwrap_or(&[])
+    }
+}
 
 /// Adds at most [`WAITING`] rows of 8-bit integers, as far as whole units go. Scales are below
 /// 0xFFFF.
 pub(super) fn add_int8(arch: Arch, sums: &mut [[u32; UNIT]], values: &[&[u8]], scales: &[i32]) {
-    let mut pairs: [Pair; WAITING] = [(&[], &[], 0); WAITING];
-    let mut rows = values
-        .iter()
-        .copied()
-        .zip(scales.iter().copied())
-        .peekable();
-    let mut count = 0;
-    for pair in &mut pairs {
-        let Some((a, of_a)) = rows.next() else {
-            break;
-        };
-        // A larger scale is two smaller ones for the same row.
-        *pair = match rows.next_if(|next| of_a.max(next.1) <= i32::from(i16::MAX)) {
-            Some((b, of_b)) => (a, b, of_a | (of_b << 16)),
-            None => (a, a, (of_a / 2) | ((of_a - of_a / 2) << 16)),
-        };
-        count += 1;
+    let mut pairs = Pairs::new();
+    let mut rows = values.iter().copied().zip(scales.iter().copied());
+    while let Some(row) = rows.next() {
+        pairs.push_rows(row, rows.next().unwrap_or((row.0, 0)));
     }
-    let pairs = pairs.get(..count).unwrap_or(&[]);
     match arch {
         #[cfg(target_arch = "x86_64")]
         Arch::V4(simd) => vectorize(
             arch,
             #[inline(always)]
-            || add_pairs::<V4, 4>(simd, sums, pairs),
+            || simd.add_pairs(Units::new(sums), pairs.all()),
         ),
         #[cfg(target_arch = "x86_64")]
         Arch::V3(simd) => vectorize(
             arch,
             #[inline(always)]
-            || add_pairs::<V3, 2>(simd, sums, pairs),
+            || simd.add_pairs(Units::new(sums), pairs.all()),
         ),
         _ => vectorize(
             arch,
             #[inline(always)]
-            || add_pairs::<Plain, 1>(Plain, sums, pairs),
+            || Plain.add_pairs(Units::new(sums), pairs.all()),
         ),
+    }
+}
+
+/// Adds the rows of tokens, 8-bit integers in whole units, of scales below 0xFFFF.
+#[inline(always)]
+pub(super) fn add_tokens<A: Adder>(
+    adder: A,
+    rows: &Rows<'_>,
+    ids: &[u32],
+    sums: &mut [[u32; UNIT]],
+) {
+    for ids in ids.chunks(WAITING) {
+        let mut pairs = Pairs::new();
+        let (twos, last) = ids.as_chunks::<2>();
+        for &[a, b] in twos {
+            pairs.push_rows(rows.get_int8(a), rows.get_int8(b));
+        }
+        for &id in last {
+            let row = rows.get_int8(id);
+            pairs.push_rows(row, (row.0, 0));
+        }
+        adder.add_pairs(Units::new(sums), pairs.all());
     }
 }
 
@@ -162,7 +220,7 @@ pub(super) fn add_sub_vectors(
 }
 
 /// A way to add pairs.
-trait Adder: Copy {
+pub(crate) trait Adder: Copy {
     /// The sums of a unit, in whatever order.
     type Sums: Copy;
 
@@ -171,49 +229,53 @@ trait Adder: Copy {
     fn add(self, sums: Self::Sums, a: &[u8; UNIT], b: &[u8; UNIT], scales: i32) -> Self::Sums;
     /// Adds the sums, in order, to others.
     fn finish(self, sums: Self::Sums, to: &mut [u32; UNIT]);
+    /// Adds all pairs, as many units at a time as the registers hold.
+    fn add_pairs(self, units: Units<'_>, pairs: &[Pair<'_>]);
 }
 
-/// Adds pairs, `UNITS` units at a time: as many as the registers hold.
-#[inline(always)]
-fn add_pairs<A: Adder, const UNITS: usize>(adder: A, sums: &mut [[u32; UNIT]], pairs: &[Pair]) {
-    let (blocks, rest) = sums.as_chunks_mut::<UNITS>();
-    let mut from = 0;
-    for block in blocks {
-        add_block(adder, block, pairs, from);
-        from += UNITS * UNIT;
-    }
-    for unit in rest.as_chunks_mut::<1>().0 {
-        add_block(adder, unit, pairs, from);
-        from += UNIT;
-    }
-}
-
-#[inline(always)]
-fn add_block<A: Adder, const UNITS: usize>(
-    adder: A,
-    block: &mut [[u32; UNIT]; UNITS],
-    pairs: &[Pair],
+/// Sums to which pairs are not added yet.
+pub(crate) struct Units<'s> {
+    sums: &'s mut [[u32; UNIT]],
+    /// The dimension where they begin.
     from: usize,
-) {
-    let mut sums = [adder.zero(); UNITS];
-    for (a, b, scales) in pairs {
-        if let (Some(a), Some(b)) = (a.get(from..), b.get(from..))
-            && let Some(a) = a.as_chunks::<UNIT>().0.first_chunk::<UNITS>()
-            && let Some(b) = b.as_chunks::<UNIT>().0.first_chunk::<UNITS>()
-        {
-            for ((sums, a), b) in sums.iter_mut().zip(a).zip(b) {
-                *sums = adder.add(*sums, a, b, *scales);
-            }
-        }
+}
+
+impl<'s> Units<'s> {
+    fn new(sums: &'s mut [[u32; UNIT]]) -> Self {
+        Self { sums, from: 0 }
     }
-    for (sums, to) in sums.into_iter().zip(block) {
-        adder.finish(sums, to);
+
+    /// Adds pairs to blocks of `LEN` units; what is left.
+    #[inline(always)]
+    fn add<A: Adder, const LEN: usize>(mut self, adder: A, pairs: &[Pair<'_>]) -> Self {
+        let (blocks, rest) = self.sums.as_chunks_mut::<LEN>();
+        for block in blocks {
+            let mut sums = [adder.zero(); LEN];
+            for pair in pairs {
+                if let (Some(a), Some(b)) = (pair.a.get(self.from..), pair.b.get(self.from..))
+                    && let Some(a) = a.as_chunks::<UNIT>().0.first_chunk::<LEN>()
+                    && let Some(b) = b.as_chunks::<UNIT>().0.first_chunk::<LEN>()
+                {
+                    for ((sums, a), b) in sums.iter_mut().zip(a).zip(b) {
+                        *sums = adder.add(*sums, a, b, pair.scales);
+                    }
+                }
+            }
+            for (sums, to) in sums.into_iter().zip(block) {
+                adder.finish(sums, to);
+            }
+            self.from += LEN * UNIT;
+        }
+        Self {
+            sums: rest,
+            from: self.from,
+        }
     }
 }
 
 /// What the compiler makes of plain code.
 #[derive(Clone, Copy)]
-struct Plain;
+pub(crate) struct Plain;
 
 impl Adder for Plain {
     type Sums = [i32; UNIT];
@@ -232,6 +294,11 @@ impl Adder for Plain {
             *sum = sum.wrapping_add(a + b);
         }
         sums
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, units: Units<'_>, pairs: &[Pair<'_>]) {
+        units.add::<_, 1>(self, pairs);
     }
 
     #[inline(always)]
@@ -271,6 +338,11 @@ impl Adder for V3 {
         let [s, t, u, v] = sums;
         let ([s, t], [u, v]) = (half([s, t], a[0], b[0]), half([u, v], a[1], b[1]));
         [s, t, u, v]
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, units: Units<'_>, pairs: &[Pair<'_>]) {
+        units.add::<_, 2>(self, pairs).add::<_, 1>(self, pairs);
     }
 
     #[inline(always)]
@@ -317,6 +389,14 @@ impl Adder for V4 {
             add(sums[0], self.avx512bw._mm512_unpacklo_epi16(a, b)),
             add(sums[1], self.avx512bw._mm512_unpackhi_epi16(a, b)),
         ]
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, units: Units<'_>, pairs: &[Pair<'_>]) {
+        units
+            .add::<_, 8>(self, pairs)
+            .add::<_, 4>(self, pairs)
+            .add::<_, 1>(self, pairs);
     }
 
     #[inline(always)]
