@@ -16,7 +16,7 @@ mod reader;
 mod word_cache;
 
 use byte_classes::{ByteClasses, Classify};
-use reader::Reader;
+use reader::{MOST_WAITING, Reader, Waiting};
 use word_cache::{MOST_TOKENS, Tokens, WordCache};
 
 /// Token ids that are collected before their rows are added up.
@@ -56,6 +56,7 @@ struct State {
     classes: Box<ByteClasses>,
     words: WordCache,
     scratch: Vec<u32>,
+    waiting: Box<[Waiting; MOST_WAITING]>,
     ids: Box<[u32; IDS]>,
 }
 
@@ -69,6 +70,7 @@ impl<'m> Encoder<'m> {
                 classes: Box::new(ByteClasses::new(&model.tokenizer)),
                 words: WordCache::new(),
                 scratch: vec![0; model.scratch_len()],
+                waiting: Box::new([Waiting::NONE; MOST_WAITING]),
                 ids: Box::new([0; IDS]),
             },
         }
@@ -161,6 +163,7 @@ impl State {
             classes: &self.classes,
             words: &mut self.words,
             scratch: &mut self.scratch,
+            waiting: &mut self.waiting,
         };
         reader.read(cut(text, pooling.max_chars), &mut ids);
         ids.flush();
@@ -228,6 +231,9 @@ impl<S: Simd> Ids<'_, S> {
             .and_then(|slots| slots.first_chunk_mut::<MOST_TOKENS>())
         {
             *slots = tokens.ids();
+            for &id in slots.get(..tokens.known()).unwrap_or(&[]) {
+                self.rows.prefetch(id);
+            }
             self.len += tokens.known();
             self.tokens_left -= tokens.count();
         }

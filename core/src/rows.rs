@@ -132,6 +132,18 @@ impl<'a> Rows<'a> {
             .unwrap_or(&[])
     }
 
+    /// Has the machine fetch a row that is read soon, or the most of a long one.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, id: u32) {
+        let at = (id as usize).wrapping_mul(self.row_len);
+        // Lines of 64 bytes, written out: loops stay loops where they are short.
+        for line in [0, 64, 128, 192, 256] {
+            let line = self.row_len.min(line);
+            prefetch_index::prefetch_index(self.bytes, at.wrapping_add(line));
+        }
+    }
+
     /// Whether sums are integers.
     pub(crate) const fn sums_integers(&self) -> bool {
         !matches!(self.codec, Codec::F32 | Codec::F16)

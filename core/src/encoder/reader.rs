@@ -1,7 +1,7 @@
 //! From a text to the tokens of its words.
 
 use super::byte_classes::{BLOCK, ByteClasses};
-use super::word_cache::{Key, LONGEST, Slot, Tokens, WordCache};
+use super::word_cache::{Key, LONGEST, Tokens, WordCache};
 use super::{Ids, Simd};
 use crate::model::Model;
 use crate::tokenize::Limits;
@@ -20,16 +20,36 @@ pub(super) struct Reader<'r> {
     pub(super) classes: &'r ByteClasses,
     pub(super) words: &'r mut WordCache,
     pub(super) scratch: &'r mut [u32],
+    pub(super) waiting: &'r mut [Waiting; MOST_WAITING],
 }
 
+/// A word that is not looked up yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    key: Key,
+    start: usize,
+    len: usize,
+}
+
+impl Waiting {
+    pub(super) const NONE: Self = Self {
+        key: Key::NONE,
+        start: 0,
+        len: 0,
+    };
+}
+
+/// Words that wait at once: those of a sentence, and of another block.
+pub(super) const MOST_WAITING: usize = 192;
+
 impl Reader<'_> {
-    /// Takes a text, block by block. In a block all words are looked up before any is taken, so that
-    /// reads of the cache do not wait for one another.
+    /// Takes a text, block by block. Words are collected before any is looked up, so that the places
+    /// where they may be kept are on their way from memory all at once.
     #[inline(always)]
     pub(super) fn read<S: Simd>(&mut self, text: &[u8], ids: &mut Ids<'_, S>) {
-        let mut slots = [Slot::NONE; BLOCK];
         let mut base = 0;
-        'blocks: while base < text.len() && ids.tokens_left > 0 {
+        let mut waiting = 0;
+        while base < text.len() && ids.tokens_left > 0 {
             let masks = self.classes.masks(&ids.simd, text, base);
             let mut len = BLOCK.min(text.len() - base);
             let mut added = None;
@@ -39,59 +59,62 @@ impl Reader<'_> {
                     len = at;
                 }
             }
-            let block = if len < BLOCK {
-                (1 << len) - 1
-            } else {
-                u64::MAX
-            };
+            let block = u64::MAX.unbounded_shr((BLOCK - len) as u32);
             let (word, isolate) = (masks.word & block, masks.isolate & block);
             let mut starts = (word & !(word << 1)) | isolate;
             let mut next = base + len;
             // A word that reaches the end of a block may go on.
+            let mut long = false;
             if len == BLOCK && word >> (BLOCK - 1) == 1 && next < text.len() {
                 let last = starts.ilog2();
                 starts ^= 1 << last;
                 next = base + last as usize;
-                if last == 0 {
+                long = last == 0;
+            }
+            let words = self.waiting.get_mut(waiting..).unwrap_or(&mut []);
+            for (_, waits) in (0..starts.count_ones()).zip(words) {
+                let at = starts.trailing_zeros();
+                starts &= starts - 1;
+                let len = (!(word >> at)).trailing_zeros().max(1) as usize;
+                let start = base + at as usize;
+                let key = Key::new(text, start, len);
+                self.words.prefetch(key);
+                *waits = Waiting { key, start, len };
+                waiting += 1;
+            }
+            // Rarely before the text's end.
+            if waiting > MOST_WAITING - BLOCK || next >= text.len() || long || added.is_some() {
+                self.take_waiting(text, waiting, ids);
+                waiting = 0;
+                if long && ids.tokens_left > 0 {
                     next = self.long_word(text, base, ids);
                 }
-            }
-            let len_at = |start: usize| ((!(word >> start)).trailing_zeros() as usize).max(1);
-            let mut left = starts;
-            for slot in &mut slots {
-                if left == 0 {
-                    break;
-                }
-                let start = left.trailing_zeros() as usize;
-                left &= left - 1;
-                *slot = Key::new(text, base + start, len_at(start))
-                    .map_or(Slot::NONE, |key| self.words.find(key));
-            }
-            let mut left = starts;
-            for &slot in &slots {
-                if left == 0 {
-                    break;
-                }
-                let start = left.trailing_zeros() as usize;
-                left &= left - 1;
-                if let Some(tokens) = self.words.get(slot)
-                    && tokens.count() <= ids.tokens_left
+                if let Some((_, (id, len))) = added
+                    && ids.tokens_left > 0
                 {
-                    ids.push_word(tokens);
-                } else if self.other_word(text, base + start, len_at(start), slot, ids) {
-                    // The cache has changed, so what was looked up may be elsewhere.
-                    base += start + len_at(start);
-                    continue 'blocks;
+                    ids.push(id);
+                    ids.tokens_left -= 1;
+                    next += len;
                 }
-            }
-            if let Some((_, (id, len))) = added
-                && ids.tokens_left > 0
-            {
-                ids.push(id);
-                ids.tokens_left -= 1;
-                next += len;
             }
             base = next;
+        }
+    }
+
+    /// Takes the first `count` words that wait.
+    #[inline(always)]
+    fn take_waiting<S: Simd>(&mut self, text: &[u8], count: usize, ids: &mut Ids<'_, S>) {
+        for at in 0..count {
+            let Some(&Waiting { key, start, len }) = self.waiting.get(at) else {
+                return;
+            };
+            if let Some(tokens) = self.words.get(key)
+                && tokens.count() <= ids.tokens_left
+            {
+                ids.push_word(tokens);
+            } else {
+                self.other_word(text, start, len, key, ids);
+            }
         }
     }
 
@@ -134,27 +157,26 @@ impl Reader<'_> {
         start + word.len()
     }
 
-    /// Takes a word that was looked up in vain, or of which not all tokens count; whether the cache
-    /// learnt it.
+    /// Takes a word that was looked up in vain, or of which not all tokens count.
     #[inline(never)]
     fn other_word(
         &mut self,
         text: &[u8],
         start: usize,
         len: usize,
-        slot: Slot,
+        key: Key,
         ids: &mut Ids<'_, impl Simd>,
-    ) -> bool {
+    ) {
         let word = text.get(start..start + len).unwrap_or(&[]);
-        let learnt = match Key::new(text, start, len) {
-            Some(key) if slot == Slot::NONE => self.learn(key, word),
-            _ => None,
+        let learnt = if key == Key::NONE || self.words.get(key).is_some() {
+            None
+        } else {
+            self.learn(key, word)
         };
         match learnt {
             Some(tokens) if tokens.count() <= ids.tokens_left => ids.push_word(&tokens),
             _ => self.tokenize(word, ids),
         }
-        learnt.is_some()
     }
 
     /// Puts a word into the cache, unless it has too many tokens.

@@ -12,44 +12,46 @@ pub(super) const LONGEST: usize = 15;
 pub(super) const MOST_TOKENS: usize = 4;
 
 /// Of two words and 64 bytes each: 65,536 words in 2 MB, most of those of a few megabytes of text.
-const SETS: usize = 1 << 15;
+const SETS: usize = 1 << 16;
 
 /// A word's bytes, the first lowest, and its length in the highest byte: never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key(u128);
 
-/// By length: what of sixteen bytes belongs to a word.
+/// By length less one: what of sixteen bytes belongs to a word.
 #[expect(clippy::indexing_slicing, reason = "at compile time")]
-const MASKS: [u128; LONGEST + 1] = {
-    let mut masks = [0; LONGEST + 1];
+const MASKS: [u128; LONGEST] = {
+    let mut masks = [0; LONGEST];
     let mut len = 1;
     while len <= LONGEST {
-        masks[len] = u128::MAX >> (128 - 8 * len);
+        masks[len - 1] = u128::MAX >> (128 - 8 * len);
         len += 1;
     }
     masks
 };
 
 impl Key {
-    /// The key of `text[start..start + len]`; `None` if there is no such word of 1 to
+    /// That of no word, and of words that are not kept.
+    pub(super) const NONE: Self = Self(1);
+
+    /// The key of `text[start..start + len]`; [`NONE`](Self::NONE) if there is no such word of 1 to
     /// [`LONGEST`] bytes.
     #[inline(always)]
-    pub(super) fn new(text: &[u8], start: usize, len: usize) -> Option<Self> {
-        if len.wrapping_sub(1) >= LONGEST {
-            return None;
-        }
+    pub(super) fn new(text: &[u8], start: usize, len: usize) -> Self {
+        let Some(&mask) = MASKS.get(len.wrapping_sub(1)) else {
+            return Self::NONE;
+        };
         // Sixteen bytes at once; near the end the text's last sixteen.
         let at = start.min(text.len().saturating_sub(16));
         let bytes = match text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
             Some(bytes) => u128::from_le_bytes(*bytes).wrapping_shr(8 * (start - at) as u32),
             None => {
-                let mut bytes = [0; 16];
-                let word = text.get(start..)?;
-                bytes.get_mut(..word.len())?.copy_from_slice(word);
-                u128::from_le_bytes(bytes)
+                // As it would be with zeros behind the text.
+                let before = text.iter().skip(start).rev();
+                before.fold(0, |bytes, &byte| bytes << 8 | u128::from(byte))
             }
         };
-        Some(Self(bytes & MASKS.get(len)? | (len as u128) << 120))
+        Self(bytes & mask | (len as u128) << 120)
     }
 
     #[inline(always)]
@@ -109,15 +111,6 @@ struct Set {
     tokens: [Tokens; 2],
 }
 
-/// The place of a word in the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot(u32);
-
-impl Slot {
-    /// No place: the word is not there.
-    pub(super) const NONE: Self = Self(u32::MAX);
-}
-
 /// The cache.
 #[derive(Clone, Debug)]
 pub(super) struct WordCache {
@@ -138,24 +131,20 @@ impl WordCache {
         }
     }
 
-    /// Where a word is.
+    /// Has the machine fetch the place where a word would be.
     #[inline(always)]
-    pub(super) fn find(&self, key: Key) -> Slot {
-        let at = key.set();
-        let Some(set) = self.sets.get(at) else {
-            return Slot::NONE;
-        };
-        let [first, second] = set.keys.map(|kept| kept == key.0);
-        // Nobody can foresee which of the two it is: no branch.
-        let slot = Slot((2 * at) as u32 | u32::from(second));
-        if first | second { slot } else { Slot::NONE }
+    pub(super) fn prefetch(&self, key: Key) {
+        prefetch_index::prefetch_index(&self.sets, key.set());
     }
 
-    /// The tokens at a place that was found since the last word came.
+    /// The tokens of a word that is kept.
     #[inline(always)]
-    pub(super) fn get(&self, slot: Slot) -> Option<&Tokens> {
-        let set = self.sets.get(slot.0 as usize / 2)?;
-        set.tokens.get(slot.0 as usize % 2)
+    pub(super) fn get(&self, key: Key) -> Option<&Tokens> {
+        let set = self.sets.get(key.set())?;
+        let [first, second] = set.keys.map(|kept| kept == key.0);
+        // Nobody can foresee which of the two it is: no branch.
+        let tokens = set.tokens.get(usize::from(second))?;
+        (first | second).then_some(tokens)
     }
 
     /// Keeps a word; the older word of its set goes.
@@ -175,31 +164,31 @@ mod tests {
     fn keys_are_the_words_bytes_wherever_they_stand() {
         let text = b"a word, and another word of text";
         let word = Key::new(b"word", 0, 4);
-        assert!(word.is_some());
+        assert_ne!(word, Key::NONE);
         assert_eq!(Key::new(text, 2, 4), word);
         assert_eq!(Key::new(text, 20, 4), word);
         assert_eq!(Key::new(b"a word", 2, 4), word);
         assert_eq!(Key::new(text, 28, 4), Key::new(b"text", 0, 4));
         assert_ne!(Key::new(b"a\0", 0, 1), Key::new(b"a\0", 0, 2));
-        assert_eq!(Key::new(text, 2, 0), None);
-        assert!(Key::new(text, 2, 15).is_some());
-        assert_eq!(Key::new(text, 2, 16), None);
+        assert_eq!(Key::new(text, 2, 0), Key::NONE);
+        assert_ne!(Key::new(text, 2, 15), Key::NONE);
+        assert_eq!(Key::new(text, 2, 16), Key::NONE);
         assert_ne!(Key::new(text, 2, 15), Key::new(text, 3, 15));
     }
 
     #[test]
     fn words_come_back_as_they_were_kept() {
         let mut cache = WordCache::new();
-        let key = |number: u32| Key::new(&number.to_le_bytes(), 0, 4).unwrap();
+        let key = |number: u32| Key::new(&number.to_le_bytes(), 0, 4);
         for number in 0..100_000 {
-            assert!(cache.get(cache.find(key(number))).is_none());
+            assert!(cache.get(key(number)).is_none());
             let tokens = Tokens::new(&[number, ID], 3).unwrap();
             cache.insert(key(number), tokens);
-            let kept = cache.get(cache.find(key(number))).unwrap();
+            let kept = cache.get(key(number)).unwrap();
             assert_eq!(kept.ids(), [number, ID, 0, 0]);
             assert_eq!((kept.known(), kept.count()), (2, 3));
         }
-        let kept = (0..100_000).filter(|&number| cache.find(key(number)) != Slot::NONE);
+        let kept = (0..100_000).filter(|&number| cache.get(key(number)).is_some());
         assert!(kept.count() > SETS);
     }
 
