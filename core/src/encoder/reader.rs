@@ -168,12 +168,11 @@ impl Reader<'_> {
         ids: &mut Ids<'_, impl Simd>,
     ) {
         let word = text.get(start..start + len).unwrap_or(&[]);
-        let learnt = if key == Key::NONE || self.words.get(key).is_some() {
-            None
-        } else {
-            self.learn(key, word)
+        let kept = match key {
+            Key::NONE => None,
+            key => self.words.get_near(key).or_else(|| self.learn(key, word)),
         };
-        match learnt {
+        match kept {
             Some(tokens) if tokens.count() <= ids.tokens_left => ids.push_word(&tokens),
             _ => self.tokenize(word, ids),
         }

@@ -11,8 +11,10 @@ pub(super) const LONGEST: usize = 15;
 /// Most tokens of a word that is kept.
 pub(super) const MOST_TOKENS: usize = 4;
 
-/// Of two words and 64 bytes each: 65,536 words in 2 MB, most of those of a few megabytes of text.
+/// Of two words and 64 bytes each: 131,072 words in 4 MB, those of many megabytes of text.
 const SETS: usize = 1 << 16;
+/// Sets, one after another, that help one another out.
+const NEIGHBOURS: usize = 4;
 
 /// A word's bytes, the first lowest, and its length in the highest byte: never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,19 +104,49 @@ impl Tokens {
     }
 }
 
+/// A word and its tokens; a key of 0 is that of none.
+type Entry = (u128, Tokens);
+
 /// Two words, the one that came last first: a line of most caches.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Set {
-    /// 0 where there is none yet.
     keys: [u128; 2],
     tokens: [Tokens; 2],
+}
+
+impl Set {
+    /// Where a word is.
+    #[inline(always)]
+    fn find(&self, key: u128) -> Option<usize> {
+        let [first, second] = self.keys.map(|kept| kept == key);
+        // Nobody can foresee which of the two it is: no branch.
+        (first | second).then_some(usize::from(second))
+    }
+
+    /// Puts a word first; the word that has to go.
+    fn push(&mut self, (key, tokens): Entry) -> Entry {
+        let gone = (self.keys[1], self.tokens[1]);
+        self.keys = [key, self.keys[0]];
+        self.tokens = [tokens, self.tokens[0]];
+        gone
+    }
+
+    /// Puts a word in another's place.
+    fn replace(&mut self, at: usize, (key, tokens): Entry) -> Option<Entry> {
+        let (to_key, to_tokens) = (self.keys.get_mut(at)?, self.tokens.get_mut(at)?);
+        let gone = (*to_key, *to_tokens);
+        (*to_key, *to_tokens) = (key, tokens);
+        Some(gone)
+    }
 }
 
 /// The cache.
 #[derive(Clone, Debug)]
 pub(super) struct WordCache {
     sets: Box<[Set]>,
+    /// The neighbour whose older word goes next.
+    turn: usize,
 }
 
 impl WordCache {
@@ -128,6 +160,7 @@ impl WordCache {
         };
         Self {
             sets: vec![empty; SETS].into_boxed_slice(),
+            turn: 0,
         }
     }
 
@@ -137,21 +170,51 @@ impl WordCache {
         prefetch_index::prefetch_index(&self.sets, key.set());
     }
 
-    /// The tokens of a word that is kept.
+    /// The tokens of a word that is kept in its place, where all but few are.
     #[inline(always)]
     pub(super) fn get(&self, key: Key) -> Option<&Tokens> {
         let set = self.sets.get(key.set())?;
-        let [first, second] = set.keys.map(|kept| kept == key.0);
-        // Nobody can foresee which of the two it is: no branch.
-        let tokens = set.tokens.get(usize::from(second))?;
-        (first | second).then_some(tokens)
+        set.tokens.get(set.find(key.0)?)
     }
 
-    /// Keeps a word; the older word of its set goes.
+    /// The sets near a word's, its own included, and which of them is its own.
+    fn near(&mut self, key: Key) -> (&mut [Set], usize) {
+        let own = key.set();
+        let first = own - own % NEIGHBOURS;
+        let near = self.sets.get_mut(first..first + NEIGHBOURS);
+        (near.unwrap_or(&mut []), own - first)
+    }
+
+    /// The tokens of a word that may be kept near its place; it moves there.
+    pub(super) fn get_near(&mut self, key: Key) -> Option<Tokens> {
+        let (near, own) = self.near(key);
+        let mut places = near.iter().enumerate();
+        let (set, at) = places.find_map(|(set, of)| Some((set, of.find(key.0)?)))?;
+        let tokens = *near.get(set)?.tokens.get(at)?;
+        if set != own {
+            let gone = near.get_mut(own)?.push((key.0, tokens));
+            near.get_mut(set)?.replace(at, gone);
+        }
+        Some(tokens)
+    }
+
+    /// Keeps a word in its place. The older word there goes to a free place nearby, or one of
+    /// the older words there goes.
     pub(super) fn insert(&mut self, key: Key, tokens: Tokens) {
-        if let Some(set) = self.sets.get_mut(key.set()) {
-            set.keys = [key.0, set.keys[0]];
-            set.tokens = [tokens, set.tokens[0]];
+        let turn = self.turn;
+        self.turn = (turn + 1) % NEIGHBOURS;
+        let (near, own) = self.near(key);
+        let Some(gone) = near.get_mut(own).map(|set| set.push((key.0, tokens))) else {
+            return;
+        };
+        if gone.0 == 0 {
+            return;
+        }
+        let mut free = near.iter().enumerate();
+        let free = free.find_map(|(set, of)| Some((set, of.find(0)?)));
+        let (set, at) = free.unwrap_or((turn, 1));
+        if set != own && let Some(set) = near.get_mut(set) {
+            set.replace(at, gone);
         }
     }
 }
@@ -180,7 +243,7 @@ mod tests {
     fn words_come_back_as_they_were_kept() {
         let mut cache = WordCache::new();
         let key = |number: u32| Key::new(&number.to_le_bytes(), 0, 4);
-        for number in 0..100_000 {
+        for number in 0..200_000 {
             assert!(cache.get(key(number)).is_none());
             let tokens = Tokens::new(&[number, ID], 3).unwrap();
             cache.insert(key(number), tokens);
@@ -188,8 +251,15 @@ mod tests {
             assert_eq!(kept.ids(), [number, ID, 0, 0]);
             assert_eq!((kept.known(), kept.count()), (2, 3));
         }
-        let kept = (0..100_000).filter(|&number| cache.get(key(number)).is_some());
-        assert!(kept.count() > SETS);
+        // All places are taken, and words are found near theirs.
+        let kept = |cache: &mut WordCache, number| cache.get_near(key(number)).is_some();
+        let count = (0..200_000).filter(|&number| kept(&mut cache, number));
+        assert!(count.count() > 2 * SETS - SETS / 50);
+        for number in 0..200_000 {
+            let near = cache.get_near(key(number));
+            assert_eq!(near.is_some(), cache.get(key(number)).is_some());
+            assert!(near.is_none_or(|kept| kept.ids() == [number, ID, 0, 0]));
+        }
     }
 
     #[test]
