@@ -86,9 +86,10 @@ impl<'a> Rows<'a> {
         if section.len() as u64 != expected || !rows.is_sound(header.pooling.max_tokens) {
             return Err(Error::Damaged(Part::Rows));
         }
-        // The only scale that is more than two signed ones of 16 bits.
         #[cfg(feature = "std")]
-        if rows.codec == Codec::Int8 && rows.largest(int8_scale) == 0xFFFF {
+        if rows.codec == Codec::Int8
+            && rows.largest(int8_scale) > u64::from(simd::LARGEST_SCALE)
+        {
             rows.arch = None;
         }
         Ok(rows)
@@ -185,7 +186,7 @@ impl<'a> Rows<'a> {
     pub(crate) fn add_tokens(&self, adder: impl Adder, ids: &[u32], sums: &mut [u32]) {
         let (units, rest) = sums.as_chunks_mut();
         if self.codec == Codec::Int8 && self.arch.is_some() && rest.is_empty() {
-            return simd::add_tokens(adder, self, ids, units);
+            return simd::add_rows(adder, units, ids.iter().map(|&id| self.get_int8(id)));
         }
         self.add_tokens_aside(ids, sums);
     }

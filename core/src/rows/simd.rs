@@ -12,114 +12,49 @@ use pulp::{
     x86::{V3, V4},
 };
 
-use super::{Rows, WAITING};
 use crate::image::ProductQuantizer;
 
 /// Dimensions that all ways of adding take at once.
 pub(super) const UNIT: usize = 32;
 
-/// Two rows of 8-bit integers, and the scale of each in half a word.
-#[derive(Clone, Copy)]
-pub(crate) struct Pair<'a> {
-    a: &'a [u8],
-    b: &'a [u8],
-    scales: i32,
-}
+/// A row of 8-bit integers, and its scale.
+pub(super) type Row<'a> = (&'a [u8], i32);
 
-/// Rows of 8-bit integers on their way into the sums: at most [`WAITING`], of scales below 0xFFFF.
-struct Pairs<'a> {
-    // A row with a large scale makes a pair by itself.
-    pairs: [Pair<'a>; WAITING],
-    len: usize,
-}
+/// Largest scale that vectors multiply by.
+pub(super) const LARGEST_SCALE: u32 = i16::MAX as u32;
 
-impl<'a> Pairs<'a> {
-    #[inline(always)]
-    fn new() -> Self {
-        let none = Pair {
-            a: &[],
-            b: &[],
-            scales: 0,
-        };
-        Self {
-            pairs: [none; WAITING],
-            len: 0,
-        }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, a: &'a [u8], b: &'a [u8], of_a: i32, of_b: i32) {
-        if let Some(pair) = self.pairs.get_mut(self.len) {
-            let scales = of_a | of_b << 16;
-            *pair = Pair { a, b, scales };
-            self.len += 1;
-        }
-    }
-
-    #[inline(always)]
-    fn push_rows(&mut self, (a, of_a): (&'a [u8], i32), (b, of_b): (&'a [u8], i32)) {
-        if of_a.max(of_b) <= i32::from(i16::MAX) {
-            return self.push(a, b, of_a, of_b);
-        }
-        // A larger scale is two smaller ones for the same row.
-        self.push(a, a, of_a / 2, of_a - of_a / 2);
-        self.push(b, b, of_b / 2, of_b - of_b / 2);
-    }
-
-    fn all(&self) -> &[Pair<'a>] {
-        self.pairs.get(..self.len).unwrap_or(&[])
-    }
-}
-
-/// Adds at most [`WAITING`] rows of 8-bit integers, as far as whole units go. Scales are below
-/// 0xFFFF.
+/// Adds rows of 8-bit integers, as far as whole units go. Scales are at most [`LARGEST_SCALE`].
 pub(super) fn add_int8(arch: Arch, sums: &mut [[u32; UNIT]], values: &[&[u8]], scales: &[i32]) {
-    let mut pairs = Pairs::new();
-    let mut rows = values.iter().copied().zip(scales.iter().copied());
-    while let Some(row) = rows.next() {
-        pairs.push_rows(row, rows.next().unwrap_or((row.0, 0)));
-    }
+    let rows = values.iter().copied().zip(scales.iter().copied());
     match arch {
         #[cfg(target_arch = "x86_64")]
         Arch::V4(simd) => vectorize(
             arch,
             #[inline(always)]
-            || simd.add_pairs(Units::new(sums), pairs.all()),
+            || simd.add_rows(Units::new(sums), rows),
         ),
         #[cfg(target_arch = "x86_64")]
         Arch::V3(simd) => vectorize(
             arch,
             #[inline(always)]
-            || simd.add_pairs(Units::new(sums), pairs.all()),
+            || simd.add_rows(Units::new(sums), rows),
         ),
         _ => vectorize(
             arch,
             #[inline(always)]
-            || Plain.add_pairs(Units::new(sums), pairs.all()),
+            || Plain.add_rows(Units::new(sums), rows),
         ),
     }
 }
 
-/// Adds the rows of tokens, 8-bit integers in whole units, of scales below 0xFFFF.
+/// [`add_int8`] where the caller has the vectors.
 #[inline(always)]
-pub(super) fn add_tokens<A: Adder>(
-    adder: A,
-    rows: &Rows<'_>,
-    ids: &[u32],
+pub(super) fn add_rows<'a>(
+    adder: impl Adder,
     sums: &mut [[u32; UNIT]],
+    rows: impl Iterator<Item = Row<'a>> + Clone,
 ) {
-    for ids in ids.chunks(WAITING) {
-        let mut pairs = Pairs::new();
-        let (twos, last) = ids.as_chunks::<2>();
-        for &[a, b] in twos {
-            pairs.push_rows(rows.get_int8(a), rows.get_int8(b));
-        }
-        for &id in last {
-            let row = rows.get_int8(id);
-            pairs.push_rows(row, (row.0, 0));
-        }
-        adder.add_pairs(Units::new(sums), pairs.all());
-    }
+    adder.add_rows(Units::new(sums), rows);
 }
 
 /// Runs a closure, which must be inlined, with the instructions of an architecture.
@@ -219,7 +154,7 @@ pub(super) fn add_sub_vectors(
     );
 }
 
-/// A way to add pairs.
+/// A way to add rows of 8-bit integers.
 pub(crate) trait Adder: Copy {
     /// The sums of a unit, in whatever order.
     type Sums: Copy;
@@ -229,11 +164,11 @@ pub(crate) trait Adder: Copy {
     fn add(self, sums: Self::Sums, a: &[u8; UNIT], b: &[u8; UNIT], scales: i32) -> Self::Sums;
     /// Adds the sums, in order, to others.
     fn finish(self, sums: Self::Sums, to: &mut [u32; UNIT]);
-    /// Adds all pairs, as many units at a time as the registers hold.
-    fn add_pairs(self, units: Units<'_>, pairs: &[Pair<'_>]);
+    /// Adds all rows, as many units at a time as the registers hold.
+    fn add_rows<'a>(self, units: Units<'_>, rows: impl Iterator<Item = Row<'a>> + Clone);
 }
 
-/// Sums to which pairs are not added yet.
+/// Sums to which rows are not added yet.
 pub(crate) struct Units<'s> {
     sums: &'s mut [[u32; UNIT]],
     /// The dimension where they begin.
@@ -245,19 +180,27 @@ impl<'s> Units<'s> {
         Self { sums, from: 0 }
     }
 
-    /// Adds pairs to blocks of `LEN` units; what is left.
+    /// Adds rows to blocks of `LEN` units; what is left.
     #[inline(always)]
-    fn add<A: Adder, const LEN: usize>(mut self, adder: A, pairs: &[Pair<'_>]) -> Self {
+    fn add<'a, A: Adder, const LEN: usize>(
+        mut self,
+        adder: A,
+        rows: impl Iterator<Item = Row<'a>> + Clone,
+    ) -> Self {
         let (blocks, rest) = self.sums.as_chunks_mut::<LEN>();
         for block in blocks {
             let mut sums = [adder.zero(); LEN];
-            for pair in pairs {
-                if let (Some(a), Some(b)) = (pair.a.get(self.from..), pair.b.get(self.from..))
+            let mut rows = rows.clone();
+            while let Some((a, of_a)) = rows.next() {
+                // After an odd row its own, zero times.
+                let (b, of_b) = rows.next().unwrap_or((a, 0));
+                let scales = of_a | of_b << 16;
+                if let (Some(a), Some(b)) = (a.get(self.from..), b.get(self.from..))
                     && let Some(a) = a.as_chunks::<UNIT>().0.first_chunk::<LEN>()
                     && let Some(b) = b.as_chunks::<UNIT>().0.first_chunk::<LEN>()
                 {
                     for ((sums, a), b) in sums.iter_mut().zip(a).zip(b) {
-                        *sums = adder.add(*sums, a, b, pair.scales);
+                        *sums = adder.add(*sums, a, b, scales);
                     }
                 }
             }
@@ -297,8 +240,8 @@ impl Adder for Plain {
     }
 
     #[inline(always)]
-    fn add_pairs(self, units: Units<'_>, pairs: &[Pair<'_>]) {
-        units.add::<_, 1>(self, pairs);
+    fn add_rows<'a>(self, units: Units<'_>, rows: impl Iterator<Item = Row<'a>> + Clone) {
+        units.add::<_, 1>(self, rows);
     }
 
     #[inline(always)]
@@ -341,8 +284,8 @@ impl Adder for V3 {
     }
 
     #[inline(always)]
-    fn add_pairs(self, units: Units<'_>, pairs: &[Pair<'_>]) {
-        units.add::<_, 2>(self, pairs).add::<_, 1>(self, pairs);
+    fn add_rows<'a>(self, units: Units<'_>, rows: impl Iterator<Item = Row<'a>> + Clone) {
+        units.add::<_, 2>(self, rows.clone()).add::<_, 1>(self, rows);
     }
 
     #[inline(always)]
@@ -392,11 +335,11 @@ impl Adder for V4 {
     }
 
     #[inline(always)]
-    fn add_pairs(self, units: Units<'_>, pairs: &[Pair<'_>]) {
+    fn add_rows<'a>(self, units: Units<'_>, rows: impl Iterator<Item = Row<'a>> + Clone) {
         units
-            .add::<_, 8>(self, pairs)
-            .add::<_, 4>(self, pairs)
-            .add::<_, 1>(self, pairs);
+            .add::<_, 8>(self, rows.clone())
+            .add::<_, 4>(self, rows.clone())
+            .add::<_, 1>(self, rows);
     }
 
     #[inline(always)]
@@ -420,6 +363,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::rows::WAITING;
 
     /// What this machine can run, not only what it would pick.
     fn archs() -> Vec<Arch> {
@@ -444,7 +388,7 @@ mod tests {
                 let rows: Vec<Vec<u8>> = (0..count).map(|_| row()).collect();
                 let values: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
                 let scales: Vec<i32> = (0..count)
-                    .map(|_| ((random() >> (random() % 16)) as i32 & 0xFFFF).min(0xFFFE))
+                    .map(|_| (random() >> (random() % 16)) as i32 & LARGEST_SCALE as i32)
                     .collect();
                 let before: Vec<u32> = (0..units * UNIT).map(|_| random() as u32).collect();
                 let mut expected = before.clone();
