@@ -17,12 +17,12 @@ mod word_cache;
 
 use byte_classes::{ByteClasses, Classify};
 use reader::{MOST_WAITING, Reader, Waiting};
-use word_cache::{MOST_TOKENS, Tokens, WordCache};
+use word_cache::{MOST_TOKENS, Memory, Tokens};
 
 /// Token ids that are collected before their rows are added up.
 const IDS: usize = 1024;
 
-/// Encodes texts on a machine with a heap. A [`Model`] and working memory of about 2 MB that does
+/// Encodes texts on a machine with a heap. A [`Model`] and working memory of about 4 MB that does
 /// not grow: the tokens of words met before, above all.
 ///
 /// The bits are those of [`Model::encode`]. One encoder serves one thread; encoders of one model
@@ -38,7 +38,7 @@ const IDS: usize = 1024;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Encoder<'m> {
     model: &'m Model<'m>,
     sums: Vec<u32>,
@@ -51,10 +51,10 @@ trait Simd: Classify + Adder {}
 impl<S: Classify + Adder> Simd for S {}
 
 /// What an encoder works with, beside the sums.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct State {
     classes: Box<ByteClasses>,
-    words: WordCache,
+    words: Memory,
     scratch: Vec<u32>,
     waiting: Box<[Waiting; MOST_WAITING]>,
     ids: Box<[u32; IDS]>,
@@ -68,7 +68,7 @@ impl<'m> Encoder<'m> {
             sums: vec![0; model.dims()],
             state: State {
                 classes: Box::new(ByteClasses::new(&model.tokenizer)),
-                words: WordCache::new(),
+                words: Memory::new(),
                 scratch: vec![0; model.scratch_len()],
                 waiting: Box::new([Waiting::NONE; MOST_WAITING]),
                 ids: Box::new([0; IDS]),
@@ -109,6 +109,13 @@ impl<'m> Encoder<'m> {
         self.state
             .encode(self.model, text.as_bytes(), bytemuck::cast_slice_mut(out));
         Ok(())
+    }
+}
+
+/// Another encoder of the same model, which has not met any words.
+impl Clone for Encoder<'_> {
+    fn clone(&self) -> Self {
+        Self::new(self.model)
     }
 }
 
@@ -161,7 +168,7 @@ impl State {
         let mut reader = Reader {
             model,
             classes: &self.classes,
-            words: &mut self.words,
+            words: self.words.cache(),
             scratch: &mut self.scratch,
             waiting: &mut self.waiting,
         };
@@ -221,7 +228,7 @@ impl<S: Simd> Ids<'_, S> {
 
     /// Takes all tokens of a word, of which there are no more than `tokens_left`.
     #[inline]
-    fn push_word(&mut self, tokens: &Tokens) {
+    fn push_word(&mut self, tokens: Tokens) {
         if self.len > IDS - MOST_TOKENS {
             self.make_room();
         }

@@ -28,11 +28,11 @@
 //! * No call panics, whatever the image or the text. `Model::from_bytes` refuses a damaged image;
 //!   after it returned `Ok`, every call runs in time linear in the text.
 //! * The same image and text give the same `f32` bits on every target.
-//! * No `unsafe`; no heap but for `Encoder`'s.
+//! * No `unsafe`; no heap but for `Encoder`'s and `ImageFile`'s.
 //!
 //! # Features
 //!
-//! * `std`, for hosts: `Encoder`, which encodes many texts fast; vector instructions, picked when the
+//! * `std`, for hosts: `Encoder`, which encodes many texts fast; `ImageFile`; vector instructions, picked when the
 //!   program runs; a fast checksum. Not a bit of a result changes.
 //! * `old-formats`, part of `std`: images of format versions 1 and 2 are read too.
 //! * `defmt`: public types and errors can be logged with `defmt`.
@@ -57,6 +57,8 @@ mod charmap;
 #[cfg(feature = "std")]
 mod encoder;
 mod error;
+#[cfg(feature = "std")]
+mod host_memory;
 pub mod image;
 mod model;
 mod normalize;
@@ -70,6 +72,8 @@ pub use charmap::layout as charmap_layout;
 #[cfg(feature = "std")]
 pub use encoder::Encoder;
 pub use error::{Error, Part};
+#[cfg(feature = "std")]
+pub use host_memory::ImageFile;
 pub use image::{Codec, Header, Pooling, ProductQuantizer, Provenance, WordPiece};
 pub use model::Model;
 pub use rows::layout as rows_layout;

@@ -18,7 +18,7 @@ type AddedToken = (u32, usize);
 pub(super) struct Reader<'r> {
     pub(super) model: &'r Model<'r>,
     pub(super) classes: &'r ByteClasses,
-    pub(super) words: &'r mut WordCache,
+    pub(super) words: WordCache<'r>,
     pub(super) scratch: &'r mut [u32],
     pub(super) waiting: &'r mut [Waiting; MOST_WAITING],
 }
@@ -173,7 +173,7 @@ impl Reader<'_> {
             key => self.words.get_near(key).or_else(|| self.learn(key, word)),
         };
         match kept {
-            Some(tokens) if tokens.count() <= ids.tokens_left => ids.push_word(&tokens),
+            Some(tokens) if tokens.count() <= ids.tokens_left => ids.push_word(tokens),
             _ => self.tokenize(word, ids),
         }
     }

@@ -3,8 +3,9 @@
 //! The key is a word's bytes as they stand in the text, compared whole. What a word becomes does not
 //! depend on what is around it, so an entry is right for as long as the model lives.
 
-use std::boxed::Box;
-use std::vec;
+use memmap2::MmapMut;
+
+use crate::host_memory::zeroed;
 
 /// Longest word that is kept, in bytes: a key is its bytes and its length.
 pub(super) const LONGEST: usize = 15;
@@ -64,13 +65,10 @@ impl Key {
     }
 }
 
-/// The tokens of a word.
+/// The tokens of a word: ids of known tokens in 24 bits each, in order. The highest byte of the first is
+/// how many these are, of the second how many tokens there are with unknown ones.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tokens {
-    /// Ids of known tokens in 24 bits each, in order. The highest byte of the first is how many these
-    /// are, of the second how many tokens there are with unknown ones.
-    packed: [u32; MOST_TOKENS],
-}
+pub(super) struct Tokens(u128);
 
 const ID: u32 = 0x00FF_FFFF;
 
@@ -82,99 +80,101 @@ impl Tokens {
         let [first, second, ..] = &mut packed;
         *first |= (known.len() as u32) << 24;
         *second |= u32::from(u8::try_from(count).ok()?) << 24;
-        Some(Self { packed })
+        Some(Self(bytemuck::cast(packed)))
     }
 
     /// Ids, of which the first [`known`](Self::known) count.
     #[inline]
-    pub(super) fn ids(&self) -> [u32; MOST_TOKENS] {
+    pub(super) fn ids(self) -> [u32; MOST_TOKENS] {
         const IDS: u128 = ID as u128 * 0x1_0000_0001_0000_0001_0000_0001;
-        bytemuck::cast(bytemuck::cast::<_, u128>(self.packed) & IDS)
+        bytemuck::cast(self.0 & IDS)
     }
 
     #[inline]
-    pub(super) fn known(&self) -> usize {
-        (self.packed[0] >> 24) as usize
+    pub(super) fn known(self) -> usize {
+        (self.0 as u32 >> 24) as usize
     }
 
     /// How many tokens the word has, unknown ones included.
     #[inline]
-    pub(super) fn count(&self) -> u32 {
-        self.packed[1] >> 24
+    pub(super) fn count(self) -> u32 {
+        (self.0 >> 32) as u32 >> 24
     }
 }
 
-/// A word and its tokens; a key of 0 is that of none.
-type Entry = (u128, Tokens);
+/// Two keys, that of the word that came last first, and the tokens of each: a line of most caches. A key of 0 is
+/// that of none.
+type Set = [u128; 4];
 
-/// Two words, the one that came last first: a line of most caches.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Set {
-    keys: [u128; 2],
-    tokens: [Tokens; 2],
+/// A word's key and its tokens.
+type Entry = (u128, u128);
+
+/// Where in a set a word is.
+#[inline(always)]
+fn find(&[first, second, ..]: &Set, key: u128) -> Option<usize> {
+    // Nobody can foresee which of the two it is: no branch.
+    (first == key || second == key).then_some(usize::from(second == key))
 }
 
-impl Set {
-    /// Where a word is.
-    #[inline(always)]
-    fn find(&self, key: u128) -> Option<usize> {
-        let [first, second] = self.keys.map(|kept| kept == key);
-        // Nobody can foresee which of the two it is: no branch.
-        (first | second).then_some(usize::from(second))
-    }
-
-    /// Puts a word first; the word that has to go.
-    fn push(&mut self, (key, tokens): Entry) -> Entry {
-        let gone = (self.keys[1], self.tokens[1]);
-        self.keys = [key, self.keys[0]];
-        self.tokens = [tokens, self.tokens[0]];
-        gone
-    }
-
-    /// Puts a word in another's place.
-    fn replace(&mut self, at: usize, (key, tokens): Entry) -> Option<Entry> {
-        let (to_key, to_tokens) = (self.keys.get_mut(at)?, self.tokens.get_mut(at)?);
-        let gone = (*to_key, *to_tokens);
-        (*to_key, *to_tokens) = (key, tokens);
-        Some(gone)
-    }
+/// Puts a word first; the word that has to go.
+fn push(set: &mut Set, (key, tokens): Entry) -> Entry {
+    let gone = (set[1], set[3]);
+    *set = [key, set[0], tokens, set[2]];
+    gone
 }
 
-/// The cache.
-#[derive(Clone, Debug)]
-pub(super) struct WordCache {
-    sets: Box<[Set]>,
-    /// The neighbour whose older word goes next.
+/// Puts a word in the place of another.
+fn replace(set: &mut Set, at: usize, (key, tokens): Entry) {
+    *set = match at {
+        0 => [key, set[1], tokens, set[3]],
+        _ => [set[0], key, set[2], tokens],
+    };
+}
+
+/// What a cache remembers.
+#[derive(Debug)]
+pub(super) struct Memory {
+    /// All sets; where the system gives no memory, none.
+    sets: Option<MmapMut>,
     turn: usize,
 }
 
-impl WordCache {
+impl Memory {
     pub(super) fn new() -> Self {
-        let none = Tokens {
-            packed: [0; MOST_TOKENS],
-        };
-        let empty = Set {
-            keys: [0; 2],
-            tokens: [none; 2],
-        };
         Self {
-            sets: vec![empty; SETS].into_boxed_slice(),
+            sets: zeroed(SETS * size_of::<Set>()).ok(),
             turn: 0,
         }
     }
 
+    pub(super) fn cache(&mut self) -> WordCache<'_> {
+        let memory = self.sets.as_deref_mut().unwrap_or(&mut []);
+        WordCache {
+            sets: bytemuck::try_cast_slice_mut(memory).unwrap_or(&mut []),
+            turn: &mut self.turn,
+        }
+    }
+}
+
+/// The cache.
+pub(super) struct WordCache<'m> {
+    sets: &'m mut [Set],
+    /// The neighbour whose older word goes next.
+    turn: &'m mut usize,
+}
+
+impl WordCache<'_> {
     /// Has the machine fetch the place where a word would be.
     #[inline(always)]
     pub(super) fn prefetch(&self, key: Key) {
-        prefetch_index::prefetch_index(&self.sets, key.set());
+        prefetch_index::prefetch_index(&*self.sets, key.set());
     }
 
     /// The tokens of a word that is kept in its place, where all but few are.
     #[inline(always)]
-    pub(super) fn get(&self, key: Key) -> Option<&Tokens> {
+    pub(super) fn get(&self, key: Key) -> Option<Tokens> {
         let set = self.sets.get(key.set())?;
-        set.tokens.get(set.find(key.0)?)
+        set.get(2 + find(set, key.0)?).copied().map(Tokens)
     }
 
     /// The sets near a word's, its own included, and which of them is its own.
@@ -189,32 +189,33 @@ impl WordCache {
     pub(super) fn get_near(&mut self, key: Key) -> Option<Tokens> {
         let (near, own) = self.near(key);
         let mut places = near.iter().enumerate();
-        let (set, at) = places.find_map(|(set, of)| Some((set, of.find(key.0)?)))?;
-        let tokens = *near.get(set)?.tokens.get(at)?;
+        let (set, at) = places.find_map(|(set, of)| Some((set, find(of, key.0)?)))?;
+        let tokens = *near.get(set)?.get(2 + at)?;
         if set != own {
-            let gone = near.get_mut(own)?.push((key.0, tokens));
-            near.get_mut(set)?.replace(at, gone);
+            let gone = push(near.get_mut(own)?, (key.0, tokens));
+            replace(near.get_mut(set)?, at, gone);
         }
-        Some(tokens)
+        Some(Tokens(tokens))
     }
 
     /// Keeps a word in its place. The older word there goes to a free place nearby, or one of
     /// the older words there goes.
     pub(super) fn insert(&mut self, key: Key, tokens: Tokens) {
-        let turn = self.turn;
-        self.turn = (turn + 1) % NEIGHBOURS;
+        let turn = *self.turn;
+        *self.turn = (turn + 1) % NEIGHBOURS;
         let (near, own) = self.near(key);
-        let Some(gone) = near.get_mut(own).map(|set| set.push((key.0, tokens))) else {
+        let Some(set) = near.get_mut(own) else {
             return;
         };
+        let gone = push(set, (key.0, tokens.0));
         if gone.0 == 0 {
             return;
         }
-        let mut free = near.iter().enumerate();
-        let free = free.find_map(|(set, of)| Some((set, of.find(0)?)));
+        let mut places = near.iter().enumerate();
+        let free = places.find_map(|(set, of)| Some((set, find(of, 0)?)));
         let (set, at) = free.unwrap_or((turn, 1));
         if set != own && let Some(set) = near.get_mut(set) {
-            set.replace(at, gone);
+            replace(set, at, gone);
         }
     }
 }
@@ -241,7 +242,8 @@ mod tests {
 
     #[test]
     fn words_come_back_as_they_were_kept() {
-        let mut cache = WordCache::new();
+        let mut memory = Memory::new();
+        let mut cache = memory.cache();
         let key = |number: u32| Key::new(&number.to_le_bytes(), 0, 4);
         for number in 0..200_000 {
             assert!(cache.get(key(number)).is_none());
@@ -252,7 +254,7 @@ mod tests {
             assert_eq!((kept.known(), kept.count()), (2, 3));
         }
         // All places are taken, and words are found near theirs.
-        let kept = |cache: &mut WordCache, number| cache.get_near(key(number)).is_some();
+        let kept = |cache: &mut WordCache<'_>, number| cache.get_near(key(number)).is_some();
         let count = (0..200_000).filter(|&number| kept(&mut cache, number));
         assert!(count.count() > 2 * SETS - SETS / 50);
         for number in 0..200_000 {

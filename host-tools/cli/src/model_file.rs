@@ -1,24 +1,23 @@
 //! Opening a MODEL argument.
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use flashvec::{Codec, Model};
+use flashvec::{Codec, ImageFile, Model};
 use flashvec_distiller::image::{ImageOptions, write_image};
 use flashvec_distiller::{Bar, Quantization, Rows, StaticModel, model2vec};
 
 use crate::error::{Error, Result};
 
-/// The bytes of an image: mapped from a file, or made from a Model2Vec folder.
+/// The bytes of an image: read from a file, or made from a Model2Vec folder.
 pub struct ModelFile {
     path: PathBuf,
     bytes: Bytes,
 }
 
 enum Bytes {
-    Mapped(memmap2::Mmap),
+    Read(ImageFile),
     Made(Vec<u8>),
 }
 
@@ -27,7 +26,7 @@ impl Deref for Bytes {
 
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Mapped(map) => map,
+            Self::Read(file) => file,
             Self::Made(bytes) => bytes,
         }
     }
@@ -44,18 +43,14 @@ impl ModelFile {
                 &Bar::default(),
             )?)
         } else {
-            let file = File::open(path).map_err(|error| match error.kind() {
+            let file = ImageFile::read(path).map_err(|error| match error.kind() {
                 ErrorKind::NotFound => Error::Arguments(format!(
                     "{}: no such image or folder; `flashvec convert org/name -o x.fvec` fetches one from the hub",
                     path.display()
                 )),
                 _ => Error::io(path)(error),
             })?;
-            // SAFETY: mapping is unsafe because another process could change the file underneath.
-            // Changed bytes give wrong numbers at worst, since every read is checked; a file cut
-            // short ends this process.
-            let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
-            Bytes::Mapped(map)
+            Bytes::Read(file)
         };
         Ok(Self {
             path: path.to_owned(),

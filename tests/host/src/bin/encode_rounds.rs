@@ -9,14 +9,14 @@ use std::io::BufRead;
 use std::time::Instant;
 use std::{env, fs};
 
-use flashvec::{Encoder, Model};
+use flashvec::{Encoder, ImageFile, Model};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [image, texts] = arguments.as_slice() else {
         return Err("usage: encode_rounds IMAGE TEXTS".into());
     };
-    let image = fs::read(image)?;
+    let image = ImageFile::read(image)?;
     let model = Model::from_bytes(&image)?;
     let texts = fs::read_to_string(texts)?;
     let texts: Vec<&str> = texts.lines().collect();
