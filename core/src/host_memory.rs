@@ -7,10 +7,15 @@ use std::path::Path;
 
 use memmap2::MmapMut;
 
-/// Zeroed memory, in large pages where the system has them.
+/// Size of a large page on most systems.
+const LARGE_PAGE: usize = 2 << 20;
+
+/// Zeroed memory of at least `len` bytes, in large pages where the system has them.
 pub(crate) fn zeroed(len: usize) -> io::Result<MmapMut> {
-    // No mapping is empty.
-    let map = MmapMut::map_anon(len.max(1))?;
+    // No mapping is empty. Whole large pages are placed where large pages can be.
+    let whole = if len < LARGE_PAGE { 1 } else { LARGE_PAGE };
+    let len = len.max(1).checked_next_multiple_of(whole);
+    let map = MmapMut::map_anon(len.ok_or(io::ErrorKind::OutOfMemory)?)?;
     // Ordinary pages do as well, only slower.
     #[cfg(target_os = "linux")]
     let _ = map.advise(memmap2::Advice::HugePage);
