@@ -113,7 +113,8 @@ type Entry = (u128, u128);
 #[inline(always)]
 fn find(&[first, second, ..]: &Set, key: u128) -> Option<usize> {
     // Nobody can foresee which of the two it is: no branch.
-    (first == key || second == key).then_some(usize::from(second == key))
+    let (first, second) = (first == key, second == key);
+    (first | second).then_some(usize::from(second))
 }
 
 /// Puts a word first; the word that has to go.
