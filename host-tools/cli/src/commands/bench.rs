@@ -67,9 +67,8 @@ pub fn run(args: &Args) -> Result<()> {
     let row_len = model.header().codec.row_len(model.dims());
     let threads = args.threads.count();
 
-    let mut encoder = Encoder::new(&model);
-    let mut encoders: Vec<Encoder> = (0..threads).map(|_| Encoder::new(&model)).collect();
-    let mut block = vec![0.0; BLOCK * model.dims()];
+    let mut worker = Worker::new(&model);
+    let mut workers: Vec<Worker> = (0..threads).map(|_| Worker::new(&model)).collect();
     let mut measured = [
         "streaming, 1 thread".to_owned(),
         "one text a call, 1 thread".to_owned(),
@@ -80,14 +79,14 @@ pub fn run(args: &Args) -> Result<()> {
     // The first round finds caches cold and is not counted.
     for round in 0..=args.rounds {
         let seconds = [
-            timed(|| stream(&mut encoder, &texts, &mut block))?,
+            timed(|| worker.stream(&texts))?,
             timed(|| {
                 for text in &texts {
-                    black_box(encoder.encode(text).to_vec());
+                    black_box(worker.encoder.encode(text).to_vec());
                 }
                 Ok(())
             })?,
-            timed(|| stream_in_threads(&mut encoders, &texts))?,
+            timed(|| stream_in_threads(&mut workers, &texts))?,
             timed(|| {
                 black_box(read_memory(&texts, &ids, rows, row_len));
                 Ok(())
@@ -169,30 +168,40 @@ fn timed(run: impl FnOnce() -> Result<()>) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-fn stream(encoder: &mut Encoder<'_>, texts: &[String], block: &mut [f32]) -> Result<()> {
-    let dims = encoder.model().dims();
-    for texts in texts.chunks(BLOCK) {
-        for (text, row) in texts.iter().zip(block.chunks_exact_mut(dims)) {
-            encoder.encode_to(text, row)?;
-        }
-        black_box(&mut *block);
-    }
-    Ok(())
+/// What a thread of `flashvec encode` works with.
+struct Worker<'m> {
+    encoder: Encoder<'m>,
+    block: Vec<f32>,
 }
 
-/// As [`stream`], a share of the texts a thread.
-fn stream_in_threads(encoders: &mut [Encoder<'_>], texts: &[String]) -> Result<()> {
-    let share = texts.len().div_ceil(encoders.len());
+impl<'m> Worker<'m> {
+    fn new(model: &'m Model<'m>) -> Self {
+        Self {
+            encoder: Encoder::new(model),
+            block: vec![0.0; BLOCK * model.dims()],
+        }
+    }
+
+    fn stream(&mut self, texts: &[String]) -> Result<()> {
+        let dims = self.encoder.model().dims();
+        for texts in texts.chunks(BLOCK) {
+            for (text, row) in texts.iter().zip(self.block.chunks_exact_mut(dims)) {
+                self.encoder.encode_to(text, row)?;
+            }
+            black_box(&mut self.block);
+        }
+        Ok(())
+    }
+}
+
+/// A share of the texts a thread.
+fn stream_in_threads(workers: &mut [Worker<'_>], texts: &[String]) -> Result<()> {
+    let share = texts.len().div_ceil(workers.len());
     std::thread::scope(|scope| {
-        let running: Vec<_> = encoders
+        let running: Vec<_> = workers
             .iter_mut()
             .zip(texts.chunks(share))
-            .map(|(encoder, texts)| {
-                scope.spawn(move || {
-                    let mut block = vec![0.0; BLOCK * encoder.model().dims()];
-                    stream(encoder, texts, &mut block)
-                })
-            })
+            .map(|(worker, texts)| scope.spawn(move || worker.stream(texts)))
             .collect();
         running.into_iter().try_for_each(|thread| {
             thread
