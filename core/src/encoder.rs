@@ -4,6 +4,8 @@ use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
 
+use pulp::Arch;
+
 use crate::error::Error;
 use crate::image::saturate;
 use crate::model::Model;
@@ -23,7 +25,7 @@ use word_cache::{MOST_TOKENS, Memory, Tokens};
 const IDS: usize = 1024;
 
 /// Encodes texts on a machine with a heap. A [`Model`] and working memory of about 4 MB that does
-/// not grow: the tokens of words met before, above all.
+/// not grow: above all the tokens of 131,072 words met before, those of many megabytes of text.
 ///
 /// The bits are those of [`Model::encode`]. One encoder serves one thread; encoders of one model
 /// share nothing but the model.
@@ -61,14 +63,23 @@ struct State {
 }
 
 impl<'m> Encoder<'m> {
+    /// Bytes that [`new`](Self::new) has for words met before.
+    pub const WORDS: usize = 4 << 20;
+
     /// An encoder for a model.
     pub fn new(model: &'m Model<'m>) -> Self {
+        Self::with_words(model, Self::WORDS)
+    }
+
+    /// An encoder that has so many bytes for words met before, rounded down to a power of two, 32 bytes a
+    /// word: fewer for many encoders at once. At most 256 bytes more than asked for.
+    pub fn with_words(model: &'m Model<'m>, bytes: usize) -> Self {
         Self {
             model,
             sums: vec![0; model.dims()],
             state: State {
                 classes: Box::new(ByteClasses::new(&model.tokenizer)),
-                words: Memory::new(),
+                words: Memory::new(bytes),
                 scratch: vec![0; model.scratch_len()],
                 waiting: Box::new([Waiting::NONE; MOST_WAITING]),
                 ids: Box::new([0; IDS]),
@@ -115,34 +126,32 @@ impl<'m> Encoder<'m> {
 /// Another encoder of the same model, which has not met any words.
 impl Clone for Encoder<'_> {
     fn clone(&self) -> Self {
-        Self::new(self.model)
+        Self::with_words(self.model, self.state.words.len())
     }
 }
 
 impl State {
     /// Writes a text's embedding to `sums`.
     fn encode(&mut self, model: &Model<'_>, text: &[u8], sums: &mut [u32]) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V4::try_new() {
-            return simd.vectorize(Encode {
+        match model.rows.arch() {
+            #[cfg(target_arch = "x86_64")]
+            Some(Arch::V4(simd)) => simd.vectorize(Encode {
                 simd,
                 state: self,
                 model,
                 text,
                 sums,
-            });
-        }
-        #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V3::try_new() {
-            return simd.vectorize(Encode {
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Some(Arch::V3(simd)) => simd.vectorize(Encode {
                 simd,
                 state: self,
                 model,
                 text,
                 sums,
-            });
+            }),
+            _ => self.encode_with(Plain, model, text, sums),
         }
-        self.encode_with(Plain, model, text, sums);
     }
 
     #[inline(always)]
@@ -181,6 +190,7 @@ impl State {
 
 /// [`State::encode_with`] as what [`pulp`] compiles for an architecture. A closure would not do: a call
 /// stays between it and its body.
+#[cfg(target_arch = "x86_64")]
 struct Encode<'e, 'm, S> {
     simd: S,
     state: &'e mut State,
@@ -189,6 +199,7 @@ struct Encode<'e, 'm, S> {
     sums: &'e mut [u32],
 }
 
+#[cfg(target_arch = "x86_64")]
 impl<S: Simd> pulp::NullaryFnOnce for Encode<'_, '_, S> {
     type Output = ();
 

@@ -10,15 +10,15 @@ use memmap2::MmapMut;
 /// Size of a large page on most systems.
 const LARGE_PAGE: usize = 2 << 20;
 
-/// Zeroed memory of at least `len` bytes, in large pages where the system has them.
+/// Zeroed memory of at least `len` bytes, in large pages where the system has them and as far as they are filled.
 pub(crate) fn zeroed(len: usize) -> io::Result<MmapMut> {
     // No mapping is empty. Whole large pages are placed where large pages can be.
     let whole = if len < LARGE_PAGE { 1 } else { LARGE_PAGE };
-    let len = len.max(1).checked_next_multiple_of(whole);
-    let map = MmapMut::map_anon(len.ok_or(io::ErrorKind::OutOfMemory)?)?;
+    let all = len.max(1).checked_next_multiple_of(whole);
+    let map = MmapMut::map_anon(all.ok_or(io::ErrorKind::OutOfMemory)?)?;
     // Ordinary pages do as well, only slower.
     #[cfg(target_os = "linux")]
-    let _ = map.advise(memmap2::Advice::HugePage);
+    let _ = map.advise_range(memmap2::Advice::HugePage, 0, len - len % LARGE_PAGE);
     Ok(map)
 }
 

@@ -312,10 +312,15 @@ impl<'a> Rows<'a> {
         self.arch
     }
 
-    /// Adds without vectors from here on.
+    /// The same with the next narrower vectors, without any at last; `None` after that.
     #[cfg(feature = "std")]
-    pub(crate) fn without_vectors(&mut self) {
-        self.arch = None;
+    pub(crate) fn narrower(mut self) -> Option<Self> {
+        self.arch = match self.arch? {
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V4(_) => pulp::x86::V3::try_new().map(pulp::Arch::V3),
+            _ => None,
+        };
+        Some(self)
     }
 
     /// Writes a token's vector to `out`, as `f32` bits.

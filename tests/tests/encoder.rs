@@ -95,21 +95,29 @@ fn assert_same(model: &Model<'_>, encoder: &mut Encoder<'_>, text: &[u8], scratc
     }
 }
 
-/// An encoder that has seen every text before, and a new one every few texts.
+/// An encoder that has seen every text before, and a new one every few texts, with every kind of
+/// vectors that this machine has.
 fn assert_random_texts_are_the_same(image: &[u8], texts: usize) {
     let model = Model::from_bytes(image).unwrap();
+    for model in std::iter::successors(Some(model), |model| model.clone().narrower()) {
+        assert_texts_of_a_model_are_the_same(&model, texts);
+    }
+}
+
+fn assert_texts_of_a_model_are_the_same(model: &Model<'_>, texts: usize) {
     let mut scratch = vec![0; model.scratch_len()];
-    let mut warm = Encoder::new(&model);
+    let mut warm = Encoder::new(model);
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     for at in 0..texts {
         let text = text(&mut random);
-        assert_same(&model, &mut warm, &text, &mut scratch);
+        assert_same(model, &mut warm, &text, &mut scratch);
         if at.is_multiple_of(16) {
-            assert_same(&model, &mut Encoder::new(&model), &text, &mut scratch);
+            let mut cold = Encoder::with_words(model, 1 << 10);
+            assert_same(model, &mut cold, &text, &mut scratch);
         }
     }
     for text in TEXTS {
-        assert_same(&model, &mut warm, text.as_bytes(), &mut scratch);
+        assert_same(model, &mut warm, text.as_bytes(), &mut scratch);
     }
 }
 
@@ -128,6 +136,15 @@ fn tiny(change: impl FnOnce(&mut StaticModel)) -> Vec<u8> {
 fn every_codec_gives_the_models_bits() {
     for codec in CODECS {
         assert_random_texts_are_the_same(&tiny_image(codec).unwrap(), 500);
+    }
+}
+
+/// Dimensions that vectors take in one go, in several, and that leave a rest.
+#[test]
+fn all_dimensions_give_the_models_bits() {
+    for dims in [32, 64, 96, 128, 160, 256, 384, 416, 512, 40, 264] {
+        let source = model(tiny_tokenizer(), dims);
+        assert_random_texts_are_the_same(&image(&source, Codec::Int8).unwrap(), 200);
     }
 }
 

@@ -12,8 +12,6 @@ pub(super) const LONGEST: usize = 15;
 /// Most tokens of a word that is kept.
 pub(super) const MOST_TOKENS: usize = 4;
 
-/// Of two words and 64 bytes each: 131,072 words in 4 MB, those of many megabytes of text.
-const SETS: usize = 1 << 16;
 /// Sets, one after another, that help one another out.
 const NEIGHBOURS: usize = 4;
 
@@ -57,11 +55,11 @@ impl Key {
         Self(bytes & mask | (len as u128) << 120)
     }
 
+    /// Bits of which any number is evenly spread.
     #[inline(always)]
-    fn set(self) -> usize {
+    fn mixed(self) -> u64 {
         let (low, high) = (self.0 as u64, (self.0 >> 64) as u64);
-        let mixed = (low ^ high.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> (64 - SETS.trailing_zeros())) as usize
+        (low ^ high.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }
 
@@ -137,21 +135,33 @@ fn replace(set: &mut Set, at: usize, (key, tokens): Entry) {
 pub(super) struct Memory {
     /// All sets; where the system gives no memory, none.
     sets: Option<MmapMut>,
+    /// What is left of 64 bits after it says which set.
+    shift: u32,
     turn: usize,
 }
 
 impl Memory {
-    pub(super) fn new() -> Self {
+    /// Of at most so many bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        let sets = (bytes / size_of::<Set>()).max(NEIGHBOURS);
+        let bits = sets.ilog2().min(u32::BITS);
         Self {
-            sets: zeroed(SETS * size_of::<Set>()).ok(),
+            sets: zeroed(size_of::<Set>() << bits).ok(),
+            shift: u64::BITS - bits,
             turn: 0,
         }
+    }
+
+    /// Bytes, whether in use or not.
+    pub(super) fn len(&self) -> usize {
+        self.sets.as_ref().map_or(0, |sets| sets.len())
     }
 
     pub(super) fn cache(&mut self) -> WordCache<'_> {
         let memory = self.sets.as_deref_mut().unwrap_or(&mut []);
         WordCache {
             sets: bytemuck::try_cast_slice_mut(memory).unwrap_or(&mut []),
+            shift: self.shift,
             turn: &mut self.turn,
         }
     }
@@ -160,27 +170,34 @@ impl Memory {
 /// The cache.
 pub(super) struct WordCache<'m> {
     sets: &'m mut [Set],
+    shift: u32,
     /// The neighbour whose older word goes next.
     turn: &'m mut usize,
 }
 
 impl WordCache<'_> {
+    /// The set of a word.
+    #[inline(always)]
+    fn set(&self, key: Key) -> usize {
+        (key.mixed() >> self.shift) as usize
+    }
+
     /// Has the machine fetch the place where a word would be.
     #[inline(always)]
     pub(super) fn prefetch(&self, key: Key) {
-        prefetch_index::prefetch_index(&*self.sets, key.set());
+        prefetch_index::prefetch_index(&*self.sets, self.set(key));
     }
 
     /// The tokens of a word that is kept in its place, where all but few are.
     #[inline(always)]
     pub(super) fn get(&self, key: Key) -> Option<Tokens> {
-        let set = self.sets.get(key.set())?;
+        let set = self.sets.get(self.set(key))?;
         set.get(2 + find(set, key.0)?).copied().map(Tokens)
     }
 
     /// The sets near a word's, its own included, and which of them is its own.
     fn near(&mut self, key: Key) -> (&mut [Set], usize) {
-        let own = key.set();
+        let own = self.set(key);
         let first = own - own % NEIGHBOURS;
         let near = self.sets.get_mut(first..first + NEIGHBOURS);
         (near.unwrap_or(&mut []), own - first)
@@ -243,7 +260,7 @@ mod tests {
 
     #[test]
     fn words_come_back_as_they_were_kept() {
-        let mut memory = Memory::new();
+        let mut memory = Memory::new(4 << 20);
         let mut cache = memory.cache();
         let key = |number: u32| Key::new(&number.to_le_bytes(), 0, 4);
         for number in 0..200_000 {
@@ -257,7 +274,7 @@ mod tests {
         // All places are taken, and words are found near theirs.
         let kept = |cache: &mut WordCache<'_>, number| cache.get_near(key(number)).is_some();
         let count = (0..200_000).filter(|&number| kept(&mut cache, number));
-        assert!(count.count() > 2 * SETS - SETS / 50);
+        assert!(count.count() > 130_000);
         for number in 0..200_000 {
             let near = cache.get_near(key(number));
             assert_eq!(near.is_some(), cache.get(key(number)).is_some());

@@ -64,10 +64,9 @@ pub(super) fn section(
 ///
 /// Returns the unit: a scale of 1 stands for this much.
 fn int8(model: &StaticModel, order: &[u32], max_tokens: u32, bytes: &mut Vec<u8>) -> Result<f32> {
-    // What the image's reader proves: scale * 128 * tokens fits 31 bits.
-    let largest_scale = (i32::MAX as u32 / 128 / max_tokens)
-        .min(u32::from(u16::MAX))
-        .max(1) as f32;
+    // What the image's reader proves: scale * 128 * tokens fits 31 bits. Vectors on hosts multiply by
+    // signed scales of 16 bits.
+    let largest_scale = (i32::MAX as u32 / 128 / max_tokens).clamp(1, i16::MAX as u32) as f32;
     let mut scales = Vec::with_capacity(order.len());
     for_each_row(model, order, |values| scales.push(step(model, values)))?;
     let largest = scales.iter().copied().fold(0.0_f32, f32::max);

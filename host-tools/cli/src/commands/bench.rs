@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 /// Texts a block, as `flashvec encode` has them.
-const BLOCK: usize = 512;
+const BLOCK: usize = 128;
 
 pub fn run(args: &Args) -> Result<()> {
     let file = ModelFile::open(&args.model)?;

@@ -67,8 +67,10 @@ pub fn run(args: &Args) -> Result<()> {
     if size > 0 {
         bar.begin("Encoding, bytes", size);
     }
+    let threads = args.threads.count();
     let pipeline = Pipeline {
         model: &model,
+        words: Encoder::WORDS.min(MOST_WORDS / threads),
         parser,
         format: Format::of(args.output.as_deref()),
         bar: &bar,
@@ -85,7 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
         turn: Condvar::new(),
     };
     std::thread::scope(|scope| {
-        for _ in 1..args.threads.count() {
+        for _ in 1..threads {
             scope.spawn(|| pipeline.work());
         }
         pipeline.work();
@@ -101,10 +103,15 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
+/// Bytes of all encoders' words together, however many threads there are.
+const MOST_WORDS: usize = 8 << 20;
+
 /// Threads that each take the next block, encode it, and wait for its turn to write. No thread holds
 /// more than one block.
 struct Pipeline<'p> {
     model: &'p Model<'p>,
+    /// Bytes of an encoder's words.
+    words: usize,
     parser: Parser,
     format: Format,
     bar: &'p Bar,
@@ -131,7 +138,7 @@ struct Output {
 
 impl Pipeline<'_> {
     fn work(&self) {
-        let mut encoder = Encoder::new(self.model);
+        let mut encoder = Encoder::with_words(self.model, self.words);
         let mut rows = Rows::default();
         while let Some((number, block)) = self.take() {
             let (bytes, encoded) = match block {
