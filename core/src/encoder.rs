@@ -4,8 +4,6 @@ use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
 
-use pulp::Arch;
-
 use crate::error::Error;
 use crate::image::saturate;
 use crate::model::Model;
@@ -135,7 +133,7 @@ impl State {
     fn encode(&mut self, model: &Model<'_>, text: &[u8], sums: &mut [u32]) {
         match model.rows.arch() {
             #[cfg(target_arch = "x86_64")]
-            Some(Arch::V4(simd)) => simd.vectorize(Encode {
+            Some(pulp::Arch::V4(simd)) => simd.vectorize(Encode {
                 simd,
                 state: self,
                 model,
@@ -143,7 +141,7 @@ impl State {
                 sums,
             }),
             #[cfg(target_arch = "x86_64")]
-            Some(Arch::V3(simd)) => simd.vectorize(Encode {
+            Some(pulp::Arch::V3(simd)) => simd.vectorize(Encode {
                 simd,
                 state: self,
                 model,
