@@ -2,28 +2,46 @@
 //!
 //! Sums wrap as two's complement, so it does not matter in which order they are made.
 
-use super::{GROUP, Scales, Values, layout};
+use super::{Scales, Values, layout};
 use crate::image::ProductQuantizer;
 
-/// Dimensions a step of the loops that add rows, and a divisor of most sub-vectors' dimensions. More would
-/// be faster, for hundreds of bytes of code.
-const STEP: usize = 4;
+// How many rows go together in a loop, and how many dimensions a step takes, is what each architecture's
+// registers hold: with more, sums and scales would move to the stack and back.
+
+/// Cortex-M and its like.
+const ARM: bool = cfg!(target_arch = "arm");
+/// Cortex-M0, of whose registers most instructions reach eight.
+const FEW_REGISTERS: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
 
 /// Adds rows of 8-bit integers.
 pub(super) fn add_int8(sums: &mut [u32], values: &Values, scales: &Scales) {
-    add::<1, STEP>(sums, values, scales, 0);
+    if FEW_REGISTERS {
+        add_in_twos::<1, 8, 8>(sums, values, scales, 0);
+    } else if ARM {
+        add::<1, 1, 1>(sums, values, scales, 0);
+    } else {
+        add::<1, 4, 4>(sums, values, scales, 0);
+    }
 }
 
 /// Adds rows of 4-bit fields, with twice their scales: a field `q` stands for 2 `q` - 15.
 pub(super) fn add_int4(sums: &mut [u32], values: &Values, scales: &Scales) {
-    let less = too_much(scales, layout::INT4_MAX);
-    add::<2, { STEP / 2 }>(sums, values, scales, less);
+    if ARM && !FEW_REGISTERS {
+        add_in_twos::<2, 2, 1>(sums, values, scales, layout::INT4_MAX);
+    } else {
+        let less = too_much(scales, layout::INT4_MAX);
+        add::<2, 4, 2>(sums, values, scales, less);
+    }
 }
 
 /// Adds rows of 2-bit fields, with twice their scales: a field `q` stands for 2 `q` - 3.
 pub(super) fn add_int2(sums: &mut [u32], values: &Values, scales: &Scales) {
-    let less = too_much(scales, layout::INT2_MAX);
-    add::<4, { STEP / 4 }>(sums, values, scales, less);
+    if ARM && !FEW_REGISTERS {
+        add_in_twos::<4, 4, 1>(sums, values, scales, layout::INT2_MAX);
+    } else {
+        let less = too_much(scales, layout::INT2_MAX);
+        add::<4, 4, 1>(sums, values, scales, less);
+    }
 }
 
 /// What fields `q` that stand for 2 `q` - `most` add too much, with twice their scales.
@@ -45,86 +63,131 @@ pub(super) fn add_sub_vectors(
 ) {
     let sub_dims = usize::from(pq.sub_dims).max(1);
     let step = if pq.shared { 0 } else { pq.codebook_len() };
-    if !sub_dims.is_multiple_of(STEP) {
-        for (at, sums) in sums.chunks_mut(sub_dims).enumerate() {
-            let entry = |codes| {
-                let entry = at * step + pq.code(codes, at) * sub_dims;
-                codebooks.get(entry..).unwrap_or(&[])
-            };
-            let [a, b, c, d] = values;
-            let entries = [entry(a), entry(b), entry(c), entry(d)];
-            add_rest(1, sums, 0, &entries, scales, 0);
-        }
-        return;
-    }
-    // All in steps from here.
-    let entries = codebooks.as_chunks::<STEP>().0;
-    let steps = sub_dims / STEP;
-    let sums = sums.as_chunks_mut::<STEP>().0;
-    for (at, sums) in sums.chunks_mut(steps).enumerate() {
-        let codebook = at * (step / STEP);
-        let entry = |codes| codebook + pq.code(codes, at) * steps;
-        let [a, b, c, d] = values;
-        let (mut a, mut b, mut c, mut d) = (entry(a), entry(b), entry(c), entry(d));
-        for sums in sums {
-            if let (Some(a), Some(b), Some(c), Some(d)) = (
-                entries.get(a),
-                entries.get(b),
-                entries.get(c),
-                entries.get(d),
-            ) {
-                add_step::<1, STEP>(sums, [a, b, c, d], scales, 0);
-            }
-            (a, b, c, d) = (a + 1, b + 1, c + 1, d + 1);
+    let entry = |codes, at: usize| {
+        let entry = at * step + pq.code(codes, at) * sub_dims;
+        codebooks.get(entry..).unwrap_or(&[])
+    };
+    let [a, b, c, d] = *values;
+    for (at, sums) in sums.chunks_mut(sub_dims).enumerate() {
+        let entries = [entry(a, at), entry(b, at), entry(c, at), entry(d, at)];
+        if ARM {
+            // A call costs less than a loop that shares its registers with this one.
+            add_int8(sums, &entries, scales);
+        } else {
+            add_inline::<1, 4, 4>(sums, &entries, scales, 0);
         }
     }
 }
 
-/// Adds the values of four rows, `PER_BYTE` a byte, each times its scale, and takes off `less`.
+/// Adds the values of four rows, `PER_BYTE` a byte, each times its scale, and takes off `less`: `DIMS`
+/// dimensions of `BYTES` bytes a step.
 #[inline(never)]
-fn add<const PER_BYTE: usize, const STEP_LEN: usize>(
+fn add<const PER_BYTE: usize, const DIMS: usize, const BYTES: usize>(
+    sums: &mut [u32],
+    values: &Values,
+    scales: &Scales,
+    less: u32,
+) {
+    add_inline::<PER_BYTE, DIMS, BYTES>(sums, values, scales, less);
+}
+
+#[inline(always)]
+fn add_inline<const PER_BYTE: usize, const DIMS: usize, const BYTES: usize>(
     sums: &mut [u32],
     values: &Values,
     scales: &Scales,
     less: u32,
 ) {
     let [a, b, c, d] = *values;
-    let (steps, rest) = sums.as_chunks_mut::<STEP>();
-    let done = steps.len() * STEP_LEN;
-    let rows = a.as_chunks::<STEP_LEN>().0.iter();
-    let rows = rows.zip(b.as_chunks::<STEP_LEN>().0);
-    let rows = rows.zip(c.as_chunks::<STEP_LEN>().0);
-    let rows = rows.zip(d.as_chunks::<STEP_LEN>().0);
+    let [of_a, of_b, of_c, of_d] = *scales;
+    let (steps, rest) = sums.as_chunks_mut::<DIMS>();
+    let done = steps.len() * BYTES;
+    let rows = a.as_chunks::<BYTES>().0.iter();
+    let rows = rows.zip(b.as_chunks::<BYTES>().0);
+    let rows = rows.zip(c.as_chunks::<BYTES>().0);
+    let rows = rows.zip(d.as_chunks::<BYTES>().0);
     for (sums, (((a, b), c), d)) in steps.iter_mut().zip(rows) {
-        add_step::<PER_BYTE, STEP_LEN>(sums, [a, b, c, d], scales, less);
+        written_out(sums, |sum, at| {
+            *sum = sum
+                .wrapping_sub(less)
+                .wrapping_add(scaled::<PER_BYTE>(a, at, of_a))
+                .wrapping_add(scaled::<PER_BYTE>(b, at, of_b))
+                .wrapping_add(scaled::<PER_BYTE>(c, at, of_c))
+                .wrapping_add(scaled::<PER_BYTE>(d, at, of_d));
+        });
     }
     if !rest.is_empty() {
         add_rest(PER_BYTE, rest, done, values, scales, less);
     }
 }
 
-/// A step of [`add`].
-#[inline(always)]
-fn add_step<const PER_BYTE: usize, const STEP_LEN: usize>(
-    sums: &mut [u32; STEP],
-    [a, b, c, d]: [&[u8; STEP_LEN]; GROUP],
-    [of_a, of_b, of_c, of_d]: &Scales,
+/// [`add`], two rows at a time; what is taken off is what fields of at most `most` add too much.
+fn add_in_twos<const PER_BYTE: usize, const DIMS: usize, const BYTES: usize>(
+    sums: &mut [u32],
+    values: &Values,
+    scales: &Scales,
+    most: u32,
+) {
+    for (values, scales) in values.as_chunks().0.iter().zip(scales.as_chunks().0) {
+        add_two::<PER_BYTE, DIMS, BYTES>(sums, values, scales, too_much(scales, most));
+    }
+}
+
+/// [`add`] for two rows.
+#[inline(never)]
+fn add_two<const PER_BYTE: usize, const DIMS: usize, const BYTES: usize>(
+    sums: &mut [u32],
+    values: &[&[u8]; 2],
+    scales: &[i32; 2],
     less: u32,
 ) {
-    // Written out: loops stay loops where code is optimised for size, and here time is spent.
-    let add = |sum: &mut u32, at| {
-        *sum = sum
-            .wrapping_sub(less)
-            .wrapping_add(scaled::<PER_BYTE>(a, at, *of_a))
-            .wrapping_add(scaled::<PER_BYTE>(b, at, *of_b))
-            .wrapping_add(scaled::<PER_BYTE>(c, at, *of_c))
-            .wrapping_add(scaled::<PER_BYTE>(d, at, *of_d));
-    };
-    let [first, second, third, fourth] = sums;
-    add(first, 0);
-    add(second, 1);
-    add(third, 2);
-    add(fourth, 3);
+    let [a, b] = *values;
+    let [of_a, of_b] = *scales;
+    let (steps, rest) = sums.as_chunks_mut::<DIMS>();
+    let done = steps.len() * BYTES;
+    let rows = a.as_chunks::<BYTES>().0.iter();
+    let rows = rows.zip(b.as_chunks::<BYTES>().0);
+    for (sums, (a, b)) in steps.iter_mut().zip(rows) {
+        written_out(sums, |sum, at| {
+            *sum = sum
+                .wrapping_sub(less)
+                .wrapping_add(scaled::<PER_BYTE>(a, at, of_a))
+                .wrapping_add(scaled::<PER_BYTE>(b, at, of_b));
+        });
+    }
+    if !rest.is_empty() {
+        add_rest(PER_BYTE, rest, done, values, scales, less);
+    }
+}
+
+/// Calls `f` with every sum and its place. Loops stay loops where code is optimised for size, and
+/// here time is spent.
+#[inline(always)]
+fn written_out(sums: &mut [u32], f: impl Fn(&mut u32, usize)) {
+    match sums {
+        [a] => f(a, 0),
+        [a, b] => {
+            f(a, 0);
+            f(b, 1);
+        }
+        [a, b, c, d] => {
+            f(a, 0);
+            f(b, 1);
+            f(c, 2);
+            f(d, 3);
+        }
+        [a, b, c, d, e, g, h, i] => {
+            f(a, 0);
+            f(b, 1);
+            f(c, 2);
+            f(d, 3);
+            f(e, 4);
+            f(g, 5);
+            f(h, 6);
+            f(i, 7);
+        }
+        _ => {}
+    }
 }
 
 /// What [`add`] leaves: dimensions whose values begin at a byte.
@@ -133,8 +196,8 @@ fn add_rest(
     per_byte: usize,
     sums: &mut [u32],
     from: usize,
-    values: &Values,
-    scales: &Scales,
+    values: &[&[u8]],
+    scales: &[i32],
     less: u32,
 ) {
     for sum in sums.iter_mut() {
