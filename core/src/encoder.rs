@@ -169,6 +169,7 @@ impl State {
             waiting: &mut self.ids,
             len: 0,
             added: 0,
+            scale: 0,
             unk: model.tokenizer.unk,
             tokens_left: pooling.max_tokens,
         };
@@ -181,8 +182,8 @@ impl State {
         };
         reader.read(cut(text, pooling.max_chars), &mut ids);
         ids.flush();
-        let (sums, count) = (ids.sums, ids.added);
-        pool::finish(sums, model.rows.sums_integers(), count, pooling);
+        let bits = model.rows.sum_bits(ids.scale);
+        pool::finish(ids.sums, bits, ids.added, pooling);
     }
 }
 
@@ -218,6 +219,8 @@ struct Ids<'p, S> {
     len: usize,
     /// How many were added.
     added: u32,
+    /// The sum of their scales.
+    scale: u32,
     unk: u32,
     tokens_left: u32,
 }
@@ -259,7 +262,8 @@ impl<S: Simd> Ids<'_, S> {
     #[inline(always)]
     fn flush(&mut self) {
         let ids = self.waiting.get(..self.len).unwrap_or(&[]);
-        self.rows.add_tokens(self.simd, ids, self.sums);
+        let scale = self.rows.add_tokens(self.simd, ids, self.sums);
+        self.scale = self.scale.wrapping_add(scale);
         self.added += self.len as u32;
         self.len = 0;
     }
@@ -269,7 +273,8 @@ impl<S: Simd> Ids<'_, S> {
     #[inline(never)]
     fn make_room(&mut self) {
         let ids = self.waiting.get(..self.len).unwrap_or(&[]);
-        self.rows.add_tokens_aside(ids, self.sums);
+        let scale = self.rows.add_tokens_aside(ids, self.sums);
+        self.scale = self.scale.wrapping_add(scale);
         self.added += self.len as u32;
         self.len = 0;
     }

@@ -9,8 +9,11 @@ mod scale;
 
 pub(crate) use scale::SOFT_FLOATS;
 
-/// Bits that a squared term keeps, so that the sum of 4,096 squares fits 64 bits.
+/// Bits that a squared term keeps, beside its sign, so that the sum of 4,096 squares fits 64 bits.
 const SQUARE_BITS: u32 = 24;
+
+/// What squares add up to at least, unless all their bits are kept: a length of 22 bits.
+const ENOUGH: u64 = 1 << 44;
 
 /// A text's sum of rows, some of which may still wait to be added.
 pub(crate) struct Pool<'r, 's> {
@@ -22,6 +25,8 @@ pub(crate) struct Pool<'r, 's> {
     waiting: usize,
     /// Tokens added, those that wait included.
     count: u32,
+    /// The sum of their scales.
+    scale: u32,
 }
 
 impl<'r, 's> Pool<'r, 's> {
@@ -35,6 +40,7 @@ impl<'r, 's> Pool<'r, 's> {
             scales: [0; WAITING],
             waiting: 0,
             count: 0,
+            scale: 0,
         }
     }
 
@@ -44,6 +50,7 @@ impl<'r, 's> Pool<'r, 's> {
             && let Some(scale) = self.scales.get_mut(self.waiting)
         {
             (*values, *scale) = self.rows.get(id);
+            self.scale = self.scale.wrapping_add(*scale as u32);
             self.waiting += 1;
         }
         self.count += 1;
@@ -64,31 +71,31 @@ impl<'r, 's> Pool<'r, 's> {
     pub(crate) fn finish(mut self, pooling: &Pooling) -> &'s [f32] {
         self.add_waiting();
         let (sums, count) = (self.sums, self.count);
-        let integers = self.rows.sums_integers();
+        let bits = self.rows.sum_bits(self.scale);
         #[cfg(feature = "std")]
         if let Some(arch) = self.rows.arch() {
             crate::rows::vectorize(
                 arch,
                 #[inline(always)]
-                || finish(sums, integers, count, pooling),
+                || finish(sums, bits, count, pooling),
             );
             return bytemuck::cast_slice(sums);
         }
-        finish(sums, integers, count, pooling);
+        finish(sums, bits, count, pooling);
         bytemuck::cast_slice(sums)
     }
 }
 
-/// Turns the sums of `count` rows into an embedding, in place.
+/// Turns the sums of `count` rows into an embedding, in place. Integers have at most so many `bits`, beside
+/// their signs; floats have none.
 #[inline(always)]
-pub(crate) fn finish(sums: &mut [u32], integers: bool, count: u32, pooling: &Pooling) {
+pub(crate) fn finish(sums: &mut [u32], bits: Option<u32>, count: u32, pooling: &Pooling) {
     let mean = 1.0 / count.max(1) as f32;
-    if integers {
+    if let Some(bits) = bits {
         if pooling.normalize {
-            normalize_integers(sums);
+            normalize_integers(sums, bits);
         } else {
-            let bits = scale::magnitude_bits(sums);
-            scale::scale(sums, bits, pooling.unit * mean);
+            scale::scale(sums, pooling.unit * mean);
         }
     } else {
         let sums = bytemuck::cast_slice_mut(sums);
@@ -100,19 +107,22 @@ pub(crate) fn finish(sums: &mut [u32], integers: bool, count: u32, pooling: &Poo
     }
 }
 
-/// Turns integer sums into an embedding of unit length, in place, as `f32` bits.
+/// Turns integer sums of at most `bits` bits into an embedding of unit length, in place, as `f32` bits.
 ///
 /// All zero stays all zero.
 #[inline(always)]
-fn normalize_integers(sums: &mut [u32]) {
-    let bits = scale::magnitude_bits(sums);
-    if bits == 0 {
-        return;
+fn normalize_integers(sums: &mut [u32], bits: u32) {
+    let mut shift = bits.saturating_sub(SQUARE_BITS);
+    let mut squares = scale::squares(sums, shift);
+    // Rows that cancel one another out. No sum has more than 22 bits left, so two more fit.
+    while shift > 0 && squares < ENOUGH {
+        shift = shift.saturating_sub(2);
+        squares = scale::squares(sums, shift);
     }
-    let shift = (u32::BITS - bits.leading_zeros()).saturating_sub(SQUARE_BITS);
-    let squares = scale::squares(sums, shift);
-    let length = sqrt(squares as f32) * (1_u32 << shift) as f32;
-    scale::scale(sums, bits, 1.0 / length);
+    if squares > 0 {
+        let length = sqrt(squares as f32) * (1_u32 << shift) as f32;
+        scale::scale(sums, 1.0 / length);
+    }
 }
 
 /// Scales an embedding to unit length; all zero stays all zero.

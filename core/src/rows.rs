@@ -150,6 +150,20 @@ impl<'a> Rows<'a> {
         !matches!(self.codec, Codec::F32 | Codec::F16)
     }
 
+    /// Bits that the magnitudes of sums have at most, for a sum of scales as [`get`](Self::get) gives them;
+    /// `None` if sums are floats.
+    #[inline]
+    pub(crate) const fn sum_bits(&self, scale: u32) -> Option<u32> {
+        let of_value = match self.codec {
+            Codec::F32 | Codec::F16 => return None,
+            Codec::Int8 | Codec::Pq(_) => 7,
+            // At most 15, and 3, with half the scale.
+            Codec::Int4 => 3,
+            Codec::Int2 => 1,
+        };
+        Some(u32::BITS - scale.leading_zeros() + of_value)
+    }
+
     /// A token's values as they are stored, and what they are multiplied by: for packed codecs
     /// twice the scale, for floats nothing.
     #[inline]
@@ -180,25 +194,29 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Adds the rows of any number of tokens to `sums`.
+    /// Adds the rows of any number of tokens to `sums`; the sum of their scales.
     #[cfg(feature = "std")]
     #[inline(always)]
-    pub(crate) fn add_tokens(&self, adder: impl Adder, ids: &[u32], sums: &mut [u32]) {
+    pub(crate) fn add_tokens(&self, adder: impl Adder, ids: &[u32], sums: &mut [u32]) -> u32 {
         let (units, rest) = sums.as_chunks_mut();
         if self.codec == Codec::Int8 && self.arch.is_some() && rest.is_empty() {
-            return simd::add_rows(adder, units, ids.iter().map(|&id| self.get_int8(id)));
+            let rows = ids.iter().map(|&id| self.get_int8(id));
+            simd::add_rows(adder, units, rows.clone());
+            return rows.fold(0, |all, (_, scale)| all.wrapping_add(scale as u32));
         }
-        self.add_tokens_aside(ids, sums);
+        self.add_tokens_aside(ids, sums)
     }
 
     /// [`add_tokens`](Self::add_tokens) where the caller has no vectors.
     #[cfg(feature = "std")]
-    pub(crate) fn add_tokens_aside(&self, ids: &[u32], sums: &mut [u32]) {
+    pub(crate) fn add_tokens_aside(&self, ids: &[u32], sums: &mut [u32]) -> u32 {
+        let mut all = 0_u32;
         for ids in ids.chunks(WAITING) {
             let mut values: [&[u8]; WAITING] = [&[]; WAITING];
             let mut scales = [0; WAITING];
             for ((values, scale), &id) in values.iter_mut().zip(&mut scales).zip(ids) {
                 (*values, *scale) = self.get(id);
+                all = all.wrapping_add(*scale as u32);
             }
             if let Some(values) = values.get(..ids.len())
                 && let Some(scales) = scales.get(..ids.len())
@@ -206,6 +224,7 @@ impl<'a> Rows<'a> {
                 self.add(values, scales, sums);
             }
         }
+        all
     }
 
     /// Adds at most [`WAITING`] rows to `sums`, in this order: their values and scales as

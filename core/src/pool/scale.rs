@@ -46,15 +46,8 @@ fn fold<T>(sums: &[u32], start: T, f: impl Fn(T, u32) -> T) -> T {
     rest.iter().fold(all, |all, &sum| f(all, sum))
 }
 
-/// The bits of all magnitudes together: as many as the largest has.
-#[cfg_attr(feature = "std", inline(always))]
-#[cfg_attr(not(feature = "std"), inline(never))]
-pub(super) fn magnitude_bits(sums: &[u32]) -> u32 {
-    fold(sums, 0, |bits, sum| bits | (sum as i32).unsigned_abs())
-}
-
-/// The sum of the squares of all magnitudes, each of which has at most 24 bits after it is shifted
-/// right by `shift`.
+/// The sum of the squares of all sums, each shifted right by `shift`, which leaves at most 24 bits and
+/// a sign.
 #[cfg_attr(feature = "std", inline(always))]
 #[cfg_attr(not(feature = "std"), inline(never))]
 pub(super) fn squares(sums: &[u32], shift: u32) -> u64 {
@@ -67,41 +60,42 @@ pub(super) fn squares(sums: &[u32], shift: u32) -> u64 {
 
 #[inline(always)]
 fn squares_whole(sums: &[u32], shift: u32) -> u64 {
-    fold(sums, 0, |squares, sum| {
-        let kept = u64::from((sum as i32).unsigned_abs() >> shift);
+    let squares = fold(sums, 0, |squares, sum| {
+        let kept = i64::from(sum as i32 >> shift);
         squares + kept * kept
-    })
+    });
+    squares as u64
 }
 
-/// [`squares_whole`] from products of 12 by 12 bits, of which 256 fit 32 bits.
+/// [`squares_whole`] from products of 12 by 12 bits and their signs, of which 128 fit 32 bits.
 fn squares_of_halves(sums: &[u32], shift: u32) -> u64 {
-    let mut squares = 0;
-    for sums in sums.chunks(256) {
-        let (mut high, mut mixed, mut low) = (0_u32, 0_u32, 0_u32);
+    let mut squares = 0_i64;
+    for sums in sums.chunks(128) {
+        let (mut high, mut mixed, mut low) = (0_u32, 0_i32, 0_u32);
         for &sum in sums {
-            let kept = (sum as i32).unsigned_abs() >> shift;
+            let kept = sum as i32 >> shift;
             let (h, l) = (kept >> 12, kept & 0xFFF);
-            high = high.wrapping_add(h.wrapping_mul(h));
+            high = high.wrapping_add(h.wrapping_mul(h) as u32);
             mixed = mixed.wrapping_add(h.wrapping_mul(l));
-            low = low.wrapping_add(l.wrapping_mul(l));
+            low = low.wrapping_add(l.wrapping_mul(l) as u32);
         }
-        squares += (u64::from(high) << 24) + (u64::from(mixed) << 13) + u64::from(low);
+        squares += (i64::from(high) << 24) + (i64::from(mixed) << 13) + i64::from(low);
     }
-    squares
+    squares as u64
 }
 
 /// Turns integer sums into their multiples by a positive `factor`, at most 1, in place, as `f32`
-/// bits: each sum is rounded to `f32`, then the product. `bits` are those of all magnitudes.
+/// bits: each sum is rounded to `f32`, then the product.
 #[cfg_attr(feature = "std", inline(always))]
 #[cfg_attr(not(feature = "std"), inline(never))]
-pub(super) fn scale(sums: &mut [u32], bits: u32, factor: f32) {
+pub(super) fn scale(sums: &mut [u32], factor: f32) {
     // The soft way knows no subnormal results.
     if !SOFT_FLOATS || factor.to_bits() < f32::MIN_POSITIVE.to_bits() {
         scale_in_floats(sums, factor);
     } else if SHORT_PRODUCTS {
-        scale_in_integers(sums, bits, factor, product_of_halves);
+        scale_in_integers(sums, factor, product_of_halves);
     } else {
-        scale_in_integers(sums, bits, factor, product);
+        scale_in_integers(sums, factor, product);
     }
 }
 
@@ -114,11 +108,11 @@ fn scale_in_floats(sums: &mut [u32], factor: f32) {
 #[inline(always)]
 fn scale_in_integers(
     sums: &mut [u32],
-    bits: u32,
     factor: f32,
     product: impl Fn(u32, u32) -> (u32, u32),
 ) {
-    let common = bits.leading_zeros() & 31;
+    let magnitudes = fold(sums, 0, |all, sum| all | (sum as i32).unsigned_abs());
+    let common = magnitudes.leading_zeros() & 31;
     // Mantissas have their leading one in bit 31, and their low 8 bits clear. The product of two
     // then has its leading one in bit 30 or 31 of the upper half.
     let mantissa = factor.to_bits() << 8 | SIGN;
@@ -225,12 +219,11 @@ mod tests {
             for sums in sums.chunks(37) {
                 let mut expected = sums.to_vec();
                 scale_in_floats(&mut expected, factor);
-                let bits = magnitude_bits(sums);
                 let mut whole = sums.to_vec();
-                scale_in_integers(&mut whole, bits, factor, product);
+                scale_in_integers(&mut whole, factor, product);
                 assert_eq!(whole, expected, "{sums:?} {factor}");
                 let mut halves = sums.to_vec();
-                scale_in_integers(&mut halves, bits, factor, product_of_halves);
+                scale_in_integers(&mut halves, factor, product_of_halves);
                 assert_eq!(halves, expected, "{sums:?} {factor}");
             }
         }
@@ -240,13 +233,17 @@ mod tests {
     fn squares_of_halves_are_squares() {
         let mut state = 0x2545_F491_4F6C_DD1D;
         for dims in [0, 1, 255, 256, 257, 4096] {
-            for shift in 0..=8 {
-                let most = u32::MAX >> (8 - shift);
-                let mut sums: Vec<u32> =
-                    (0..dims).map(|_| random(&mut state) & most >> 1).collect();
+            for shift in 0..=7 {
+                // 24 bits and a sign are left: from the lowest to the highest, both included.
+                let lowest = i32::MIN >> (7 - shift);
+                let mut sums: Vec<u32> = (0..dims)
+                    .map(|_| (random(&mut state) as i32 >> (7 - shift)) as u32)
+                    .collect();
                 assert_eq!(squares_of_halves(&sums, shift), squares_whole(&sums, shift));
-                sums.fill((most >> 1).wrapping_neg());
-                assert_eq!(squares_of_halves(&sums, shift), squares_whole(&sums, shift));
+                for sum in [lowest, lowest + 1, !lowest, 0xFFF << shift, -1] {
+                    sums.fill(sum as u32);
+                    assert_eq!(squares_of_halves(&sums, shift), squares_whole(&sums, shift));
+                }
             }
         }
     }

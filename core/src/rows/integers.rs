@@ -2,6 +2,8 @@
 //!
 //! Sums wrap as two's complement, so it does not matter in which order they are made.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use super::{Scales, Values, layout};
 use crate::image::ProductQuantizer;
 
@@ -18,7 +20,7 @@ pub(super) fn add_int8(sums: &mut [u32], values: &Values, scales: &Scales) {
     if FEW_REGISTERS {
         add_in_twos::<1, 8, 8>(sums, values, scales, 0);
     } else if ARM {
-        add::<1, 1, 1>(sums, values, scales, 0);
+        add::<1, 2, 2>(sums, values, scales, 0);
     } else {
         add::<1, 4, 4>(sums, values, scales, 0);
     }
@@ -114,6 +116,10 @@ fn add_inline<const PER_BYTE: usize, const DIMS: usize, const BYTES: usize>(
                 .wrapping_add(scaled::<PER_BYTE>(b, at, of_b))
                 .wrapping_add(scaled::<PER_BYTE>(c, at, of_c))
                 .wrapping_add(scaled::<PER_BYTE>(d, at, of_d));
+            if ARM && !FEW_REGISTERS {
+                // One sum after the other: the registers do not hold two. It is no instruction.
+                compiler_fence(Ordering::SeqCst);
+            }
         });
     }
     if !rest.is_empty() {
