@@ -116,7 +116,7 @@ fn scale_in_integers(
     // Mantissas have their leading one in bit 31, and their low 8 bits clear. The product of two
     // then has its leading one in bit 30 or 31 of the upper half.
     let mantissa = factor.to_bits() << 8 | SIGN;
-    let largest = (factor.to_bits() >> 23) + 30 - common;
+    let largest = (factor.to_bits() >> 23) + 31 - common;
     for word in sums {
         let mut sum = (*word as i32).unsigned_abs() << common;
         if sum == 0 {
@@ -130,27 +130,30 @@ fn scale_in_integers(
             sum <<= 1;
         }
         if sum & 0xFF != 0 {
-            let even = if sum & 0x1FF == 0x80 { 0 } else { 0x80 };
-            sum = sum.wrapping_add(even) & !0xFF;
+            sum = round(sum) << 8;
             if sum == 0 {
                 sum = SIGN;
                 exponent += 1;
             }
         }
-        let (upper, lower) = product(sum, mantissa);
-        // 24 bits, rounded to nearest, a half up; then what was dropped, to see whether it was a half.
-        let (mut rounded, dropped) = if upper & SIGN == 0 {
-            ((upper >> 6).wrapping_add(1) >> 1, upper << 25)
-        } else {
-            exponent += 1;
-            ((upper >> 7).wrapping_add(1) >> 1, upper << 24)
-        };
-        if dropped == SIGN && lower == 0 {
-            rounded &= !1;
+        let (mut upper, mut lower) = product(sum, mantissa);
+        if upper & SIGN == 0 {
+            upper = upper << 1 | lower >> 31;
+            lower <<= 1;
+            exponent -= 1;
         }
+        // What is below only says whether it is more than a half that is dropped.
+        let rounded = round(upper | u32::from(lower != 0));
         // The leading one adds one to the exponent, and so does a carry out of rounding.
         *word = *word & SIGN | (exponent << 23).wrapping_add(rounded);
     }
+}
+
+/// The upper 24 bits, rounded to nearest, a half to even.
+#[inline(always)]
+fn round(bits: u32) -> u32 {
+    let kept = bits >> 8;
+    kept + (((bits & 0xFF) + (kept & 1) + 0x7F) >> 8)
 }
 
 /// The upper and the lower half of a product.
