@@ -18,11 +18,15 @@ const FEW_REGISTERS: bool = cfg!(all(target_arch = "arm", not(target_has_atomic 
 /// Adds rows of 8-bit integers.
 pub(super) fn add_int8(sums: &mut [u32], values: &Values, scales: &Scales) {
     if FEW_REGISTERS {
-        add_in_twos::<1, 8, 8>(sums, values, scales, 0);
-    } else if ARM {
-        add::<1, 2, 2>(sums, values, scales, 0);
-    } else {
-        add::<1, 4, 4>(sums, values, scales, 0);
+        return add_in_twos::<1, 8, 8>(sums, values, scales, 0);
+    }
+    match (values, scales) {
+        // The last rows of a text.
+        ([a, b, ..], &[of_a, of_b, 0, 0]) => {
+            add_two::<1, 4, 4>(sums, &[a, b], &[of_a, of_b], 0);
+        }
+        _ if ARM => add::<1, 2, 2>(sums, values, scales, 0),
+        _ => add::<1, 4, 4>(sums, values, scales, 0),
     }
 }
 
@@ -135,6 +139,10 @@ fn add_in_twos<const PER_BYTE: usize, const DIMS: usize, const BYTES: usize>(
     most: u32,
 ) {
     for (values, scales) in values.as_chunks().0.iter().zip(scales.as_chunks().0) {
+        // At the end of a text there may be one row or two.
+        if *scales == [0, 0] {
+            continue;
+        }
         add_two::<PER_BYTE, DIMS, BYTES>(sums, values, scales, too_much(scales, most));
     }
 }
