@@ -18,7 +18,11 @@ const FEW_REGISTERS: bool = cfg!(all(target_arch = "arm", not(target_has_atomic 
 /// Adds rows of 8-bit integers.
 pub(super) fn add_int8(sums: &mut [u32], values: &Values, scales: &Scales) {
     if FEW_REGISTERS {
-        return add_in_twos::<1, 8, 8>(sums, values, scales, 0);
+        return if sums.len() < 16 {
+            add_in_twos::<1, 8, 8>(sums, values, scales, 0)
+        } else {
+            add_in_twos::<1, 16, 16>(sums, values, scales, 0)
+        };
     }
     match (values, scales) {
         // The last rows of a text.
@@ -174,31 +178,35 @@ fn add_two<const PER_BYTE: usize, const DIMS: usize, const BYTES: usize>(
     }
 }
 
-/// Calls `f` with every sum and its place. Loops stay loops where code is optimised for size, and
-/// here time is spent.
+/// Calls `f` with each of 2, 4, 8 or 16 sums and its place. Loops stay loops where code is optimised for
+/// size, and here time is spent.
 #[inline(always)]
 fn written_out(sums: &mut [u32], f: impl Fn(&mut u32, usize)) {
-    match sums {
-        [a] => f(a, 0),
+    let two = |[a, b]: &mut [u32; 2], from| {
+        f(a, from);
+        f(b, from + 1);
+    };
+    match sums.as_chunks_mut().0 {
+        [a] => two(a, 0),
         [a, b] => {
-            f(a, 0);
-            f(b, 1);
+            two(a, 0);
+            two(b, 2);
         }
         [a, b, c, d] => {
-            f(a, 0);
-            f(b, 1);
-            f(c, 2);
-            f(d, 3);
+            two(a, 0);
+            two(b, 2);
+            two(c, 4);
+            two(d, 6);
         }
         [a, b, c, d, e, g, h, i] => {
-            f(a, 0);
-            f(b, 1);
-            f(c, 2);
-            f(d, 3);
-            f(e, 4);
-            f(g, 5);
-            f(h, 6);
-            f(i, 7);
+            two(a, 0);
+            two(b, 2);
+            two(c, 4);
+            two(d, 6);
+            two(e, 8);
+            two(g, 10);
+            two(h, 12);
+            two(i, 14);
         }
         _ => {}
     }
