@@ -69,6 +69,8 @@ fn section(random: &mut Random, codec: Codec, dims: usize, max_tokens: u32) -> V
         _ => 128,
     };
     let most = i32::MAX as u32 / most / max_tokens;
+    // With scales as large as vectors take them, and sometimes larger.
+    let most_int8 = [0x7FFF, 0x7FFF, 0x7FFF, 0xFFFF][random.below(4)];
     for row in section.chunks_mut(codec.row_len(dims)) {
         match codec {
             // Finite, and not so large that sums become infinite.
@@ -79,7 +81,7 @@ fn section(random: &mut Random, codec: Codec, dims: usize, max_tokens: u32) -> V
                 .for_each(|b| *b = *b & 0x83 | 0x38),
             Codec::F16 => row.iter_mut().skip(1).step_by(2).for_each(|b| *b &= 0xBF),
             Codec::Int8 => {
-                let most = most.min(0xFFFF) as usize;
+                let most = most.min(most_int8) as usize;
                 let scale = if random.below(2) == 0 {
                     most
                 } else {
@@ -178,4 +180,28 @@ fn embeddings_have_the_same_bits_with_vectors() {
             assert!((f64::from(f32::from_bits(*bits)) - expected).abs() < close);
         }
     }
+}
+
+/// What is left of rows that cancel one another out has all its bits, though it is small beside them.
+#[test]
+fn rows_that_cancel_out_leave_what_is_left() {
+    let dims = 8;
+    let mut section = vec![0; Codec::Int8.row_len(dims) * TOKENS as usize];
+    let mut rows = section.chunks_mut(Codec::Int8.row_len(dims));
+    let mut fill = |scale: u16, values: [i8; 8]| {
+        let row = rows.next().unwrap();
+        row[..2].copy_from_slice(&scale.to_le_bytes());
+        row[2..].copy_from_slice(&values.map(|value| value as u8));
+    };
+    fill(0x7FFF, [127; 8]);
+    fill(0x7FFF, [-127; 8]);
+    fill(1, [3, -4, 0, 0, 0, 0, 12, 0]);
+    let header = header(Codec::Int8, dims as u16, 512, true);
+    let rows = Rows::new(&section, &[], &header).unwrap();
+    let ids: Vec<u32> = (0..510).map(|at| at % 2).chain([2]).collect();
+    let expected = [3.0, -4.0, 0.0, 0.0, 0.0, 0.0, 12.0, 0.0_f32];
+    assert_eq!(
+        embedding(&rows, &header.pooling, dims, &ids),
+        expected.map(|x| (x * (1.0_f32 / 13.0)).to_bits())
+    );
 }
