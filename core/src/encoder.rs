@@ -153,13 +153,7 @@ impl State {
     }
 
     #[inline(always)]
-    fn encode_with(
-        &mut self,
-        simd: impl Simd,
-        model: &Model<'_>,
-        text: &[u8],
-        sums: &mut [u32],
-    ) {
+    fn encode_with(&mut self, simd: impl Simd, model: &Model<'_>, text: &[u8], sums: &mut [u32]) {
         let pooling = &model.header().pooling;
         sums.fill(0);
         let mut ids = Ids {

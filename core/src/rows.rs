@@ -87,9 +87,7 @@ impl<'a> Rows<'a> {
             return Err(Error::Damaged(Part::Rows));
         }
         #[cfg(feature = "std")]
-        if rows.codec == Codec::Int8
-            && rows.largest(int8_scale) > u64::from(simd::LARGEST_SCALE)
-        {
+        if rows.codec == Codec::Int8 && rows.largest(int8_scale) > u64::from(simd::LARGEST_SCALE) {
             rows.arch = None;
         }
         Ok(rows)

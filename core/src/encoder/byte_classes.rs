@@ -223,10 +223,8 @@ impl Classify for pulp::x86::V4 {
         use bytemuck::cast;
         let (avx512f, avx512bw) = (self.avx512f, self.avx512bw);
         let bytes = cast(*block);
-        let high = avx512f._mm512_and_si512(
-            avx512bw._mm512_srli_epi16::<4>(bytes),
-            cast([0x0F_u8; 64]),
-        );
+        let high =
+            avx512f._mm512_and_si512(avx512bw._mm512_srli_epi16::<4>(bytes), cast([0x0F_u8; 64]));
         let bit = avx512bw._mm512_shuffle_epi8(cast([BITS; 4]), high);
         let mut masks = [0; 3];
         for (mask, &rows) in masks.iter_mut().zip(&classes.rows) {

@@ -232,7 +232,9 @@ impl WordCache<'_> {
         let mut places = near.iter().enumerate();
         let free = places.find_map(|(set, of)| Some((set, find(of, 0)?)));
         let (set, at) = free.unwrap_or((turn, 1));
-        if set != own && let Some(set) = near.get_mut(set) {
+        if set != own
+            && let Some(set) = near.get_mut(set)
+        {
             replace(set, at, gone);
         }
     }

@@ -106,11 +106,7 @@ fn scale_in_floats(sums: &mut [u32], factor: f32) {
 
 /// [`scale_in_floats`] for a normal factor.
 #[inline(always)]
-fn scale_in_integers(
-    sums: &mut [u32],
-    factor: f32,
-    product: impl Fn(u32, u32) -> (u32, u32),
-) {
+fn scale_in_integers(sums: &mut [u32], factor: f32, product: impl Fn(u32, u32) -> (u32, u32)) {
     let magnitudes = fold(sums, 0, |all, sum| all | (sum as i32).unsigned_abs());
     let common = magnitudes.leading_zeros() & 31;
     // Mantissas have their leading one in bit 31, and their low 8 bits clear. The product of two

@@ -285,7 +285,9 @@ impl Adder for V3 {
 
     #[inline(always)]
     fn add_rows<'a>(self, units: Units<'_>, rows: impl Iterator<Item = Row<'a>> + Clone) {
-        units.add::<_, 2>(self, rows.clone()).add::<_, 1>(self, rows);
+        units
+            .add::<_, 2>(self, rows.clone())
+            .add::<_, 1>(self, rows);
     }
 
     #[inline(always)]
