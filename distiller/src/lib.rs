@@ -9,6 +9,7 @@ mod matrix;
 pub mod model;
 pub mod model2vec;
 pub mod pca;
+pub mod pretrain;
 pub mod progress;
 pub mod quantize;
 pub mod source;

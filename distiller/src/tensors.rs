@@ -44,6 +44,12 @@ impl TensorFile {
         SafeTensors::deserialize(&self.bytes).map_err(|e| self.broken(&e))
     }
 
+    /// An entry of the file's metadata.
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        let (_, metadata) = SafeTensors::read_metadata(&self.bytes).ok()?;
+        metadata.metadata().as_ref()?.get(key).cloned()
+    }
+
     /// The error for a tensor that cannot be used.
     pub fn tensor_error(&self, name: &str, what: impl Into<String>) -> Error {
         Error::Tensor {

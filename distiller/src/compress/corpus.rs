@@ -34,7 +34,7 @@ pub fn count_tokens<E: From<Error>>(
 }
 
 /// An image with the model's vocabulary and hardly any rows, and the model's id of each of its tokens.
-fn bare_image(model: &StaticModel) -> Result<(Vec<u8>, Vec<u32>)> {
+pub(crate) fn bare_image(model: &StaticModel) -> Result<(Vec<u8>, Vec<u32>)> {
     let tokenizer = WordPieceTokenizer::from_json(&model.tokenizer)?;
     let rows = vec![1.0; tokenizer.tokens.len()];
     let bare = with_rows(model, model.tokenizer.clone(), rows, 1);

@@ -16,6 +16,7 @@ use crate::{Progress, Rows, Silent, StaticModel};
 use choice::Candidate;
 use prune::Tokens;
 
+pub(crate) use corpus::bare_image;
 pub use corpus::count_tokens;
 pub use prune::Pruning;
 

@@ -13,7 +13,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, convert, distill, encode, eval, inspect, pareto, tokenize, verify};
+use crate::commands::{
+    bench, convert, distill, encode, eval, inspect, pareto, pretrain, tokenize, verify,
+};
 use crate::error::Error;
 
 /// Text embeddings for microcontrollers: make a model once, run it straight out of flash.
@@ -30,6 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Distill(distill::Args),
+    Pretrain(pretrain::Args),
     Convert(convert::Args),
     Encode(encode::Args),
     Tokenize(tokenize::Args),
@@ -43,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Distill(args) => distill::run(&args),
+        Command::Pretrain(args) => pretrain::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Tokenize(args) => tokenize::run(&args),

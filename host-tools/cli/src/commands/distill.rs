@@ -191,7 +191,7 @@ impl<'a> Target<'a> {
     }
 
     /// Refuses a codec that the target cannot hold, before the long part.
-    fn check_codec(&self, codec: Codec) -> Result<()> {
+    pub fn check_codec(&self, codec: Codec) -> Result<()> {
         match self {
             Self::Image(_) => Ok(()),
             Self::Folder(_) => row_type(codec).map(drop),
@@ -199,7 +199,7 @@ impl<'a> Target<'a> {
     }
 
     /// How rows are stored where nobody says.
-    fn default_codec(&self) -> Codec {
+    pub fn default_codec(&self) -> Codec {
         match self {
             Self::Image(_) => Codec::Int8,
             Self::Folder(_) => Codec::F16,

@@ -8,5 +8,6 @@ pub mod eval;
 pub mod flash;
 pub mod inspect;
 pub mod pareto;
+pub mod pretrain;
 pub mod tokenize;
 pub mod verify;
