@@ -121,10 +121,20 @@ pub fn train(
         .copied()
         .collect();
     let rotation = rotation(&sums, &sampled, dims)?;
-    let rows = faer::MatRef::from_row_major_slice(rows, rows.len() / dims, dims);
-    let rotated = multiply(rows, rotation.as_ref());
-    let mut trainer = Trainer::new(&rotated, dims, &corpus.tokens, &targets);
-    let trained = trainer.train(options, progress, report);
+    let matrix = faer::MatRef::from_row_major_slice(rows, rows.len() / dims, dims);
+    let mut start = multiply(matrix, rotation.as_ref());
+    // Steps are a share of what values are, whatever the teacher's scale.
+    let squares: f64 = start.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    let scale = (squares / start.len().max(1) as f64).sqrt() as f32;
+    if !(scale > 0.0 && scale.is_finite()) {
+        let what =
+            "the distilled rows are all zero or not finite; nothing can be trained".to_owned();
+        return Err(Error::Model { what });
+    }
+    start.iter_mut().for_each(|x| *x /= scale);
+    let mut trainer = Trainer::new(&start, dims, &corpus.tokens, &targets);
+    let mut trained = trainer.train(options, progress, report);
+    trained.iter_mut().for_each(|x| *x *= scale);
     Ok(StaticModel {
         rows: Rows::F32(trained),
         ..model.clone()

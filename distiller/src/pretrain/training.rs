@@ -18,7 +18,7 @@ use crate::Progress;
 pub struct TrainingOptions {
     /// Most times all texts are gone through.
     pub epochs: usize,
-    /// Adam's step at the beginning; it falls to 0 in a straight line.
+    /// Adam's step at the beginning, as a share of what values are on average; it falls to 0 in a straight line.
     pub learning_rate: f32,
     /// Texts a step.
     pub batch: usize,
@@ -32,7 +32,7 @@ impl Default for TrainingOptions {
     fn default() -> Self {
         Self {
             epochs: 10,
-            learning_rate: 3e-3,
+            learning_rate: 0.01,
             batch: 256,
             patience: 2,
             seed: 0,

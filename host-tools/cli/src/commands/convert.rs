@@ -7,7 +7,7 @@ use flashvec_distiller::image::read_image;
 use flashvec_distiller::model2vec;
 
 use super::distill::{Target, codec};
-use super::flash::{ByHand, FlashArgs};
+use super::flash::{ByHand, CorpusArgs, FlashArgs};
 use crate::error::{Error, Result};
 use crate::model_file::codec_of;
 
@@ -34,6 +34,9 @@ pub struct Args {
     #[command(flatten)]
     flash: FlashArgs,
 
+    #[command(flatten)]
+    text: CorpusArgs,
+
     /// With --flash: how many principal components to keep
     #[arg(long, value_name = "N", requires = "flash")]
     dims: Option<usize>,
@@ -59,7 +62,9 @@ pub fn run(args: &Args) -> Result<()> {
             dims: args.dims,
             vocab_size: args.vocab_size,
         };
-        return args.flash.write(&model, by_hand, &args.output);
+        return args
+            .flash
+            .write(&model, by_hand, &args.text.corpus, &args.output);
     }
     let codec = args.codec.unwrap_or_else(|| codec_of(&model));
     target.write(&model, &args.flash.image_options(codec))

@@ -14,7 +14,7 @@ use flashvec_distiller::{
     Bar, CandleTeacher, DistillOptions, Pooling, StaticModel, TeacherSource, distill,
 };
 
-use super::flash::{ByHand, FlashArgs};
+use super::flash::{ByHand, CorpusArgs, FlashArgs};
 use crate::error::{Error, Result};
 
 /// Distil a sentence-transformer into an image or a Model2Vec folder
@@ -53,6 +53,9 @@ pub struct Args {
 
     #[command(flatten)]
     flash: FlashArgs,
+
+    #[command(flatten)]
+    text: CorpusArgs,
 
     /// Coefficient `a` of the SIF weighting a / (a + p), or `none`
     #[arg(long, default_value = "1e-4", value_parser = parse_sif)]
@@ -162,7 +165,9 @@ pub fn run(args: &Args) -> Result<()> {
             dims: None,
             vocab_size: args.vocab_size,
         };
-        return args.flash.write(&model, by_hand, &args.output);
+        return args
+            .flash
+            .write(&model, by_hand, &args.text.corpus, &args.output);
     }
     target.write(&model, &args.flash.image_options(codec))
 }

@@ -29,11 +29,6 @@ pub struct FlashArgs {
     #[arg(long, value_name = "POWER", default_value_t = WHITENING, requires = "flash")]
     whitening: f64,
 
-    /// With --flash: text, one a line, whose tokens are counted to know which are worth keeping; without
-    /// any, Zipf's law is taken over the vocabulary's order
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "flash")]
-    corpus: Vec<PathBuf>,
-
     /// With --flash: which tokens are kept if not all fit; `gain`: those whose pieces would add up to
     /// something else, by how often they occur; `frequency`: the most frequent
     #[arg(long, default_value = "gain", requires = "flash")]
@@ -62,6 +57,15 @@ pub struct FlashArgs {
     /// codebooks
     #[arg(long, default_value = "random")]
     rotation: RotationName,
+}
+
+/// The text of commands that read none otherwise.
+#[derive(clap::Args)]
+pub struct CorpusArgs {
+    /// With --flash: text, one a line, whose tokens are counted to know which are worth keeping; without
+    /// any, Zipf's law is taken over the vocabulary's order
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "flash")]
+    pub corpus: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -123,15 +127,22 @@ impl FlashArgs {
         }
     }
 
-    /// Writes the best image of the size asked for, and says what was chosen.
-    pub fn write(&self, model: &StaticModel, by_hand: ByHand, path: &Path) -> Result<()> {
+    /// Writes the best image of the size asked for, and says what was chosen. Tokens are counted in the
+    /// files of `corpus`, if there are any.
+    pub fn write(
+        &self,
+        model: &StaticModel,
+        by_hand: ByHand,
+        corpus: &[PathBuf],
+        path: &Path,
+    ) -> Result<()> {
         let flash = self.flash.unwrap_or(usize::MAX);
         let options = CompressOptions {
             codec: by_hand.codec,
             dims: by_hand.dims,
             vocab_size: by_hand.vocab_size,
             whitening: self.whitening,
-            counts: counts(model, &self.corpus)?,
+            counts: counts(model, corpus)?,
             pruning: match self.pruning {
                 PruningName::Gain => Pruning::Gain,
                 PruningName::Frequency => Pruning::Frequency,

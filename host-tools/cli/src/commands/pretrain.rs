@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = TrainingOptions::default().epochs)]
     epochs: usize,
 
-    /// Adam's step at the beginning of training
+    /// Adam's step at the beginning of training, as a share of what rows' values are on average
     #[arg(long, value_name = "X", default_value_t = TrainingOptions::default().learning_rate)]
     learning_rate: f32,
 
@@ -181,7 +181,7 @@ pub fn run(args: &Args) -> Result<()> {
         dims: None,
         vocab_size: None,
     };
-    args.flash.write(&trained, by_hand, output)
+    args.flash.write(&trained, by_hand, &args.corpus, output)
 }
 
 /// Texts of all files.
