@@ -257,9 +257,7 @@ impl<S: Simd> Ids<'_, S> {
     fn flush(&mut self) {
         let ids = self.waiting.get(..self.len).unwrap_or(&[]);
         let scale = self.rows.add_tokens(self.simd, ids, self.sums);
-        self.scale = self.scale.wrapping_add(scale);
-        self.added += self.len as u32;
-        self.len = 0;
+        self.flushed(scale);
     }
 
     /// Adds what waits in a text of so many tokens that the rest finds no room.
@@ -268,6 +266,12 @@ impl<S: Simd> Ids<'_, S> {
     fn make_room(&mut self) {
         let ids = self.waiting.get(..self.len).unwrap_or(&[]);
         let scale = self.rows.add_tokens_aside(ids, self.sums);
+        self.flushed(scale);
+    }
+
+    /// What waited was added: rows of so much scale.
+    #[inline(always)]
+    fn flushed(&mut self, scale: u32) {
         self.scale = self.scale.wrapping_add(scale);
         self.added += self.len as u32;
         self.len = 0;

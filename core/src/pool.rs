@@ -7,7 +7,7 @@ use crate::similarity::{sqrt, sum_of_squares};
 
 mod scale;
 
-pub(crate) use scale::SOFT_FLOATS;
+pub(crate) use scale::{CORTEX_M0, SOFT_FLOATS};
 
 /// Bits that a squared term keeps, beside its sign, so that the sum of 4,096 squares fits 64 bits.
 const SQUARE_BITS: u32 = 24;

@@ -72,8 +72,7 @@ impl<'a> Rows<'a> {
             return Err(Error::Damaged(Part::Codebooks));
         }
         let row_len = header.codec.row_len(dims);
-        #[cfg_attr(not(feature = "std"), expect(unused_mut))]
-        let mut rows = Self {
+        let rows = Self {
             bytes: section,
             codebooks,
             codec: header.codec,
@@ -83,44 +82,55 @@ impl<'a> Rows<'a> {
             arch: Some(pulp::Arch::new()),
         };
         let expected = row_len as u64 * u64::from(header.token_count);
-        if section.len() as u64 != expected || !rows.is_sound(header.pooling.max_tokens) {
+        if section.len() as u64 != expected || !rows.is_finite() {
+            return Err(Error::Damaged(Part::Rows));
+        }
+        let largest_scale = rows.largest_scale();
+        let largest_value = match rows.codec {
+            Codec::F32 | Codec::F16 => 0,
+            Codec::Int8 | Codec::Pq(_) => 128,
+            Codec::Int4 => layout::INT4_MAX,
+            Codec::Int2 => layout::INT2_MAX,
+        };
+        let largest = u64::from(largest_scale) * u64::from(largest_value);
+        if largest.saturating_mul(u64::from(header.pooling.max_tokens)) > i32::MAX as u64 {
             return Err(Error::Damaged(Part::Rows));
         }
         #[cfg(feature = "std")]
-        if rows.codec == Codec::Int8 && rows.largest(int8_scale) > u64::from(simd::LARGEST_SCALE) {
-            rows.arch = None;
+        if rows.codec == Codec::Int8 && largest_scale > simd::LARGEST_SCALE {
+            return Ok(Self { arch: None, ..rows });
         }
         Ok(rows)
     }
 
-    fn is_sound(&self, max_tokens: u32) -> bool {
-        let largest = match self.codec {
-            Codec::F32 => {
-                return self.bytes.as_chunks::<4>().0.iter().all(|&value| {
-                    // Comparing bits: non-finite values have the largest.
-                    u32::from_le_bytes(value) & 0x7FFF_FFFF <= MAX_VALUE.to_bits()
-                });
-            }
-            Codec::F16 => {
-                return self
-                    .bytes
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .all(|&value| u16::from_le_bytes(value) & 0x7C00 != 0x7C00);
-            }
-            Codec::Int8 => self.largest(int8_scale) * 128,
-            Codec::Int4 => self.largest(row_scale) * u64::from(layout::INT4_MAX),
-            Codec::Int2 => self.largest(row_scale) * u64::from(layout::INT2_MAX),
-            Codec::Pq(_) => self.largest(row_scale) * 128,
-        };
-        largest.saturating_mul(u64::from(max_tokens)) <= i32::MAX as u64
+    /// Whether floats are, and none is so large that a sum is not; integers are.
+    fn is_finite(&self) -> bool {
+        match self.codec {
+            Codec::F32 => self.bytes.as_chunks::<4>().0.iter().all(|&value| {
+                // Comparing bits: non-finite values have the largest.
+                u32::from_le_bytes(value) & 0x7FFF_FFFF <= MAX_VALUE.to_bits()
+            }),
+            Codec::F16 => self
+                .bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .all(|&value| u16::from_le_bytes(value) & 0x7C00 != 0x7C00),
+            _ => true,
+        }
     }
 
-    /// The largest scale of all rows.
-    fn largest(&self, scale: impl Fn(&[u8]) -> u32) -> u64 {
+    /// The largest scale of all rows; 0 for floats, which have none.
+    fn largest_scale(&self) -> u32 {
         let rows = self.bytes.chunks(self.row_len.max(1));
-        u64::from(rows.map(scale).max().unwrap_or(0))
+        let largest = match self.codec {
+            Codec::F32 | Codec::F16 => None,
+            Codec::Int8 => rows.map(|row| u32::from(u16_at(row, 0))).max(),
+            _ => rows
+                .map(|row| row.first().map_or(0, |&byte| layout::scale(byte)))
+                .max(),
+        };
+        largest.unwrap_or(0)
     }
 
     fn row(&self, id: u32) -> &'a [u8] {
@@ -351,14 +361,6 @@ impl<'a> Rows<'a> {
             }
         }
     }
-}
-
-fn int8_scale(row: &[u8]) -> u32 {
-    u32::from(u16_at(row, 0))
-}
-
-fn row_scale(row: &[u8]) -> u32 {
-    row.first().map_or(0, |&byte| layout::scale(byte))
 }
 
 #[cfg(all(test, feature = "std"))]

@@ -3,8 +3,9 @@
 //! Parts without floating point would call a routine twice a dimension for the latter. There the same bits
 //! are made with integers.
 
-/// Whether a product of 32 by 32 bits has only its lower 32, as on Cortex-M0.
-const SHORT_PRODUCTS: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
+/// Cortex-M0 and its like: a product of 32 by 32 bits has only its lower 32, and most instructions reach eight
+/// registers.
+pub(crate) const CORTEX_M0: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
 
 /// Whether floats are made of integers: where the compiler would call routines for them, or may.
 pub(crate) const SOFT_FLOATS: bool = cfg!(any(
@@ -51,7 +52,7 @@ fn fold<T>(sums: &[u32], start: T, f: impl Fn(T, u32) -> T) -> T {
 #[cfg_attr(feature = "std", inline(always))]
 #[cfg_attr(not(feature = "std"), inline(never))]
 pub(super) fn squares(sums: &[u32], shift: u32) -> u64 {
-    if SHORT_PRODUCTS {
+    if CORTEX_M0 {
         squares_of_halves(sums, shift)
     } else {
         squares_whole(sums, shift)
@@ -92,7 +93,7 @@ pub(super) fn scale(sums: &mut [u32], factor: f32) {
     // The soft way knows no subnormal results.
     if !SOFT_FLOATS || factor.to_bits() < f32::MIN_POSITIVE.to_bits() {
         scale_in_floats(sums, factor);
-    } else if SHORT_PRODUCTS {
+    } else if CORTEX_M0 {
         scale_in_integers(sums, factor, product_of_halves);
     } else {
         scale_in_integers(sums, factor, product);

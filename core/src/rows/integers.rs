@@ -6,18 +6,17 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use super::{Scales, Values, layout};
 use crate::image::ProductQuantizer;
+use crate::pool::CORTEX_M0;
 
 // How many rows go together in a loop, and how many dimensions a step takes, is what each architecture's
 // registers hold: with more, sums and scales would move to the stack and back.
 
 /// Cortex-M and its like.
 const ARM: bool = cfg!(target_arch = "arm");
-/// Cortex-M0, of whose registers most instructions reach eight.
-const FEW_REGISTERS: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
 
 /// Adds rows of 8-bit integers.
 pub(super) fn add_int8(sums: &mut [u32], values: &Values, scales: &Scales) {
-    if FEW_REGISTERS {
+    if CORTEX_M0 {
         return if sums.len() < 16 {
             add_in_twos::<1, 8, 8>(sums, values, scales, 0)
         } else {
@@ -36,7 +35,7 @@ pub(super) fn add_int8(sums: &mut [u32], values: &Values, scales: &Scales) {
 
 /// Adds rows of 4-bit fields, with twice their scales: a field `q` stands for 2 `q` - 15.
 pub(super) fn add_int4(sums: &mut [u32], values: &Values, scales: &Scales) {
-    if ARM && !FEW_REGISTERS {
+    if ARM && !CORTEX_M0 {
         add_in_twos::<2, 2, 1>(sums, values, scales, layout::INT4_MAX);
     } else {
         let less = too_much(scales, layout::INT4_MAX);
@@ -46,7 +45,7 @@ pub(super) fn add_int4(sums: &mut [u32], values: &Values, scales: &Scales) {
 
 /// Adds rows of 2-bit fields, with twice their scales: a field `q` stands for 2 `q` - 3.
 pub(super) fn add_int2(sums: &mut [u32], values: &Values, scales: &Scales) {
-    if ARM && !FEW_REGISTERS {
+    if ARM && !CORTEX_M0 {
         add_in_twos::<4, 4, 1>(sums, values, scales, layout::INT2_MAX);
     } else {
         let less = too_much(scales, layout::INT2_MAX);
@@ -124,7 +123,7 @@ fn add_inline<const PER_BYTE: usize, const DIMS: usize, const BYTES: usize>(
                 .wrapping_add(scaled::<PER_BYTE>(b, at, of_b))
                 .wrapping_add(scaled::<PER_BYTE>(c, at, of_c))
                 .wrapping_add(scaled::<PER_BYTE>(d, at, of_d));
-            if ARM && !FEW_REGISTERS {
+            if ARM && !CORTEX_M0 {
                 // One sum after the other: the registers do not hold two. It is no instruction.
                 compiler_fence(Ordering::SeqCst);
             }
