@@ -48,6 +48,20 @@ pub struct Provenance {
 }
 
 impl StaticModel {
+    /// This model with another table, a row of `dims` values a token of `tokenizer`.
+    pub(crate) fn with_rows(&self, tokenizer: Value, rows: Vec<f32>, dims: usize) -> Self {
+        Self {
+            tokenizer,
+            rows: Rows::F32(rows),
+            dims,
+            weights: None,
+            mapping: None,
+            normalize: self.normalize,
+            max_length: self.max_length,
+            provenance: self.provenance.clone(),
+        }
+    }
+
     /// Number of rows stored.
     pub fn row_count(&self) -> usize {
         let values = match &self.rows {

@@ -45,16 +45,13 @@ pub fn project(rows: Vec<f32>, width: usize, dims: Dims) -> Result<(Vec<f32>, us
     let mut rows = rows;
     center(&mut rows, width);
     let rows = MatRef::from_row_major_slice(&rows, count, width);
-    let PrincipalAxes { variances, vectors } = principal_axes(rows)?;
+    let axes = principal_axes(rows)?;
     let kept = match dims {
-        Dims::Variance(share) => components_for(share, &variances),
+        Dims::Variance(share) => components_for(share, &axes.variances),
         Dims::Components(requested) => requested,
         Dims::Teacher => width,
     };
-    let components = Mat::from_fn(width, kept, |row, column| {
-        vectors[(row, width - 1 - column)] as f32
-    });
-    let mut projected = multiply(rows, components.as_ref());
+    let mut projected = multiply(rows, axes.first(kept).as_ref());
     fix_signs(&mut projected, kept);
     Ok((projected, kept))
 }
@@ -65,6 +62,16 @@ pub(crate) struct PrincipalAxes {
     pub(crate) variances: Vec<f64>,
     /// An axis a column, the one of the largest variance last.
     pub(crate) vectors: Mat<f64>,
+}
+
+impl PrincipalAxes {
+    /// The axes of largest variance, one a column.
+    pub(crate) fn first(&self, count: usize) -> Mat<f32> {
+        let width = self.vectors.nrows();
+        Mat::from_fn(width, count, |row, column| {
+            self.vectors[(row, width - 1 - column)] as f32
+        })
+    }
 }
 
 /// # Errors
@@ -146,7 +153,8 @@ fn components_for(share: f64, variances: &[f64]) -> usize {
     (short.count() + 1).min(variances.len())
 }
 
-fn center(rows: &mut [f32], width: usize) {
+/// Takes the mean of all rows off each; the mean.
+pub(crate) fn center(rows: &mut [f32], width: usize) -> Vec<f64> {
     let mut mean = vec![0.0f64; width];
     for row in rows.chunks_exact(width) {
         mean.iter_mut()
@@ -155,10 +163,16 @@ fn center(rows: &mut [f32], width: usize) {
     }
     let count = (rows.len() / width) as f64;
     mean.iter_mut().for_each(|sum| *sum /= count);
-    for row in rows.chunks_exact_mut(width) {
+    subtract(rows, &mean);
+    mean
+}
+
+/// Takes a vector off each row.
+pub(crate) fn subtract(rows: &mut [f32], vector: &[f64]) {
+    for row in rows.chunks_exact_mut(vector.len()) {
         row.iter_mut()
-            .zip(&mean)
-            .for_each(|(value, mean)| *value = (f64::from(*value) - mean) as f32);
+            .zip(vector)
+            .for_each(|(value, off)| *value = (f64::from(*value) - off) as f32);
     }
 }
 

@@ -33,10 +33,7 @@ impl TensorFile {
 
     /// SHA-256 of the whole file, lower-case hex.
     pub fn sha256(&self) -> String {
-        Sha256::digest(&self.bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&Sha256::digest(&self.bytes))
     }
 
     /// Every tensor in the file.
@@ -90,6 +87,11 @@ impl TensorFile {
             what: error.to_string(),
         }
     }
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Little-endian values of `N` bytes each.

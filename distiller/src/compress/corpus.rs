@@ -2,7 +2,6 @@
 
 use flashvec::{Codec, Model};
 
-use super::with_rows;
 use crate::error::{Error, Result};
 use crate::image::{ImageOptions, Trie, WordPieceTokenizer, write_image};
 use crate::{Quantization, Silent, StaticModel};
@@ -37,7 +36,7 @@ pub fn count_tokens<E: From<Error>>(
 pub(crate) fn bare_image(model: &StaticModel) -> Result<(Vec<u8>, Vec<u32>)> {
     let tokenizer = WordPieceTokenizer::from_json(&model.tokenizer)?;
     let rows = vec![1.0; tokenizer.tokens.len()];
-    let bare = with_rows(model, model.tokenizer.clone(), rows, 1);
+    let bare = model.with_rows(model.tokenizer.clone(), rows, 1);
     let options = ImageOptions {
         codec: Codec::Int4,
         quantization: Quantization::default(),

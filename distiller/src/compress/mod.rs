@@ -8,11 +8,10 @@ mod refit;
 mod whiten;
 
 use flashvec::Codec;
-use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::image::{ImageOptions, WordPieceTokenizer, write_image};
-use crate::{Progress, Rows, Silent, StaticModel};
+use crate::{Progress, Silent, StaticModel};
 use choice::Candidate;
 use prune::Tokens;
 
@@ -125,7 +124,7 @@ pub fn compress(
     let rows = whiten::whiten(&dense_rows(model)?, model.dims, options.whitening, dims)?;
     let shrunk = |kept: &[u32], rows: Vec<f32>, dims: usize| {
         let tokenizer = prune::rewrite(&model.tokenizer, &tokenizer.tokens, kept);
-        with_rows(model, tokenizer, rows, dims)
+        model.with_rows(tokenizer, rows, dims)
     };
     // Everything but rows and codebooks, measured on an image whose rows have one byte.
     let overhead = |kept: &[u32]| -> Result<usize> {
@@ -170,20 +169,6 @@ pub fn compress(
         tokens_before: tokenizer.tokens.len(),
         coverage: kept.iter().map(|&id| tokens.shares[id as usize]).sum(),
     })
-}
-
-/// A model with another table, a row of `dims` values a token of `tokenizer`.
-fn with_rows(model: &StaticModel, tokenizer: Value, rows: Vec<f32>, dims: usize) -> StaticModel {
-    StaticModel {
-        tokenizer,
-        rows: Rows::F32(rows),
-        dims,
-        weights: None,
-        mapping: None,
-        normalize: model.normalize,
-        max_length: model.max_length,
-        provenance: model.provenance.clone(),
-    }
 }
 
 /// Every token's row, through the mapping and times its weight.

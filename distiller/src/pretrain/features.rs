@@ -12,7 +12,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::files::write_file;
 use crate::teacher::pooled_states;
-use crate::tensors::TensorFile;
+use crate::tensors::{TensorFile, hex};
 use crate::{Error, Pooling, Progress, Result, Teacher, TeacherSource};
 
 /// Texts a shard: some seconds of a teacher's work, which is what is lost when it is stopped.
@@ -197,10 +197,7 @@ impl<'t> Features<'t> {
             hash.update([b'\n']);
             hash.update(text);
         }
-        hash.finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&hash.finalize())
     }
 
     fn path(&self, number: usize) -> PathBuf {

@@ -13,7 +13,7 @@ pub use features::{Features, SHARD_TEXTS};
 pub use training::{Epoch, TrainingOptions};
 
 use self::targets::{Targets, rotation};
-use self::training::{Texts, Trainer, sums};
+use self::training::{Texts, Trainer};
 use crate::compress::bare_image;
 use crate::matrix::multiply;
 use crate::{Error, Progress, Result, Rows, StaticModel};
@@ -81,7 +81,7 @@ impl Corpus {
 /// teacher's vectors of a shard, `width` values a text, row-major.
 ///
 /// # Errors
-/// [`Error::Model`] if the model's rows are of another kind or there are too few texts; what `vectors` gives; those of
+/// [`Error::Model`] if the model's rows are of another kind; [`Error::TooManyDims`] if there are too few texts; what `vectors` gives; those of
 /// a principal component analysis.
 pub fn train(
     model: &StaticModel,
@@ -112,8 +112,7 @@ pub fn train(
         targets.extend(fitted.project(vectors(shard)?));
     }
     // The distilled rows know nothing of the targets' axes.
-    let untrained = Trainer::new(rows, dims, &corpus.tokens, &targets);
-    let sums = sums(&untrained, 0..corpus.len(), step);
+    let sums = corpus.tokens.sums(rows, dims, step);
     let sampled: Vec<f32> = targets
         .chunks_exact(dims)
         .step_by(step)
@@ -135,8 +134,5 @@ pub fn train(
     let mut trainer = Trainer::new(&start, dims, &corpus.tokens, &targets);
     let mut trained = trainer.train(options, progress, report);
     trained.iter_mut().for_each(|x| *x *= scale);
-    Ok(StaticModel {
-        rows: Rows::F32(trained),
-        ..model.clone()
-    })
+    Ok(model.with_rows(model.tokenizer.clone(), trained, dims))
 }

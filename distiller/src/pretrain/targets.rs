@@ -4,7 +4,7 @@ use faer::{Mat, MatRef};
 
 use super::features::normalize;
 use crate::matrix::multiply;
-use crate::pca::{PrincipalAxes, principal_axes};
+use crate::pca::{center, principal_axes, subtract};
 use crate::{Error, Result};
 
 /// Most vectors that principal components are found from, evenly spread over the corpus.
@@ -12,7 +12,7 @@ const MOST_SAMPLED: usize = 1 << 16;
 
 /// Centres the teacher's vectors and keeps their first principal components.
 pub(super) struct Targets {
-    mean: Vec<f32>,
+    mean: Vec<f64>,
     components: Mat<f32>,
 }
 
@@ -36,26 +36,16 @@ impl Targets {
                 limit: "the teacher's vectors of the corpus",
             });
         }
-        let mut sums = vec![0.0_f64; width];
-        for vector in sample.chunks_exact(width) {
-            for (sum, &x) in sums.iter_mut().zip(vector) {
-                *sum += f64::from(x);
-            }
-        }
-        let mean: Vec<f32> = sums.iter().map(|sum| (sum / count as f64) as f32).collect();
-        center(&mut sample, &mean);
+        let mean = center(&mut sample, width);
         let rows = MatRef::from_row_major_slice(&sample, count, width);
-        let PrincipalAxes { vectors, .. } = principal_axes(rows)?;
-        let components = Mat::from_fn(width, dims, |row, column| {
-            vectors[(row, width - 1 - column)] as f32
-        });
+        let components = principal_axes(rows)?.first(dims);
         Ok(Self { mean, components })
     }
 
     /// Teacher's vectors as targets: unit vectors of the model's dimensions, row-major.
     pub(super) fn project(&self, mut vectors: Vec<f32>) -> Vec<f32> {
         let width = self.mean.len();
-        center(&mut vectors, &self.mean);
+        subtract(&mut vectors, &self.mean);
         let count = vectors.len() / width;
         let rows = MatRef::from_row_major_slice(&vectors, count, width);
         let mut targets = multiply(rows, self.components.as_ref());
@@ -63,14 +53,6 @@ impl Targets {
             .chunks_exact_mut(self.components.ncols())
             .for_each(normalize);
         targets
-    }
-}
-
-fn center(vectors: &mut [f32], mean: &[f32]) {
-    for vector in vectors.chunks_exact_mut(mean.len()) {
-        for (x, mean) in vector.iter_mut().zip(mean) {
-            *x -= mean;
-        }
     }
 }
 

@@ -4,8 +4,6 @@
 //! parallel, then Adam on the rows that the batch has, also in parallel. Each row's gradient is summed in the order
 //! of texts, so the result does not depend on the number of threads.
 
-use std::ops::Range;
-
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
@@ -57,9 +55,27 @@ impl Texts {
         self.ends.len()
     }
 
-    pub(super) fn ids(&self, text: usize) -> &[u32] {
+    fn ids(&self, text: usize) -> &[u32] {
         let start = text.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.ids[start..self.ends[text]]
+    }
+
+    /// The sum of a text's rows, which begin every `stride` values.
+    pub(super) fn sum(&self, text: usize, rows: &[f32], stride: usize, sum: &mut [f32]) {
+        sum.fill(0.0);
+        for &id in self.ids(text) {
+            let row = &rows[id as usize * stride..][..sum.len()];
+            sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+        }
+    }
+
+    /// The sums of every `step`-th text's rows of `dims` values, row-major.
+    pub(super) fn sums(&self, rows: &[f32], dims: usize, step: usize) -> Vec<f32> {
+        let mut sums = vec![0.0; self.len().div_ceil(step) * dims];
+        sums.par_chunks_exact_mut(dims)
+            .enumerate()
+            .for_each(|(at, sum)| self.sum(at * step, rows, dims, sum));
+        sums
     }
 }
 
@@ -108,20 +124,15 @@ impl<'d> Trainer<'d> {
         }
     }
 
-    pub(super) fn rows(&self) -> Vec<f32> {
+    fn rows(&self) -> Vec<f32> {
         let rows = self.state.chunks_exact(3 * self.dims);
         rows.flat_map(|state| &state[..self.dims])
             .copied()
             .collect()
     }
 
-    /// The sum of a text's rows.
-    pub(super) fn sum(&self, text: usize, sum: &mut [f32]) {
-        sum.fill(0.0);
-        for &id in self.texts.ids(text) {
-            let row = &self.state[id as usize * 3 * self.dims..][..self.dims];
-            sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-        }
+    fn sum(&self, text: usize, sum: &mut [f32]) {
+        self.texts.sum(text, &self.state, 3 * self.dims, sum);
     }
 
     fn target(&self, text: usize) -> &'d [f32] {
@@ -299,16 +310,6 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     }
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
     lanes.iter().sum::<f32>() + rest
-}
-
-/// Sums of texts' rows, row-major.
-pub(super) fn sums(trainer: &Trainer<'_>, texts: Range<usize>, step: usize) -> Vec<f32> {
-    let texts: Vec<usize> = texts.step_by(step).collect();
-    let mut sums = vec![0.0; texts.len() * trainer.dims];
-    sums.par_chunks_exact_mut(trainer.dims)
-        .zip(&texts)
-        .for_each(|(sum, &text)| trainer.sum(text, sum));
-    sums
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ fn json_text(line: &str, field: &str) -> std::result::Result<String, String> {
 /// Where a block ends that is not at the end of the input: at this many bytes or lines, whichever comes
 /// first, or later where a line is longer.
 const BLOCK_BYTES: usize = 32 * 1024;
-const BLOCK_LINES: usize = 128;
+pub const BLOCK_LINES: usize = 128;
 
 /// The lines of a file or of standard input in blocks that share out to threads.
 pub struct Blocks {

@@ -141,6 +141,16 @@ fn parts_make_the_same_features() {
     assert!(sandbox.path("folder/model.safetensors").is_file());
 }
 
+#[test]
+fn features_lie_beside_an_output_folder_not_in_it() {
+    let sandbox = Sandbox::new();
+    for _ in 0..2 {
+        sandbox.success(&["-o", "folder/", "--codec", "f32", "--epochs", "1"]);
+        assert!(sandbox.path("folder/model.safetensors").is_file());
+        assert_eq!(sandbox.files("folder.features").len(), 3);
+    }
+}
+
 /// Kills the command when the features folder has so many entries, of whatever name.
 fn kill_at(sandbox: &Sandbox, child: &mut Child, entries: usize) {
     while child.try_wait().unwrap().is_none() {
@@ -190,6 +200,9 @@ fn what_cannot_be_done_is_said_in_one_line() {
     assert!(too_long.contains("max-tokens"), "{too_long}");
     let too_wide = sandbox.failure(&["-o", "x.fvec", "--dims", "500"]);
     assert!(too_wide.contains("500 dimensions"), "{too_wide}");
+    fs::write(sandbox.path("few.txt"), "bad cab\n".repeat(8)).unwrap();
+    let too_few = sandbox.failure(&["--corpus", "few.txt", "-o", "x.fvec"]);
+    assert!(too_few.contains("8 texts are too few"), "{too_few}");
     fs::write(sandbox.path("empty.txt"), "").unwrap();
     for (args, part) in [
         (["--corpus", "empty.txt", "-o", "x.fvec"], "no texts"),

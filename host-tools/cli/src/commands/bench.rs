@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
 use crate::output::print;
 use crate::report::table;
-use crate::texts::Texts;
+use crate::texts::{BLOCK_LINES, Texts};
 
 /// Measure how fast this machine encodes, and what bounds it
 #[derive(clap::Args)]
@@ -40,9 +40,6 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
-
-/// Texts a block, as `flashvec encode` has them.
-const BLOCK: usize = 128;
 
 pub fn run(args: &Args) -> Result<()> {
     let file = ModelFile::open(&args.model)?;
@@ -178,13 +175,13 @@ impl<'m> Worker<'m> {
     fn new(model: &'m Model<'m>) -> Self {
         Self {
             encoder: Encoder::new(model),
-            block: vec![0.0; BLOCK * model.dims()],
+            block: vec![0.0; BLOCK_LINES * model.dims()],
         }
     }
 
     fn stream(&mut self, texts: &[String]) -> Result<()> {
         let dims = self.encoder.model().dims();
-        for texts in texts.chunks(BLOCK) {
+        for texts in texts.chunks(BLOCK_LINES) {
             for (text, row) in texts.iter().zip(self.block.chunks_exact_mut(dims)) {
                 self.encoder.encode_to(text, row)?;
             }

@@ -1,6 +1,6 @@
 //! `flashvec pretrain`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flashvec::Codec;
 use flashvec_distiller::pca::Dims;
@@ -103,51 +103,59 @@ pub fn run(args: &Args) -> Result<()> {
             "--batch and --learning-rate are positive numbers".to_owned(),
         ));
     }
-    let target = match (&args.output, args.shard) {
-        (Some(output), None) => Some(Target::of(output)?),
-        _ => None,
-    };
-    let for_flash = target
-        .as_ref()
-        .map(|target| args.flash.wanted(target))
-        .transpose()?
-        .unwrap_or(false);
-    let codec = match &target {
-        Some(target) => args.codec.unwrap_or(target.default_codec()),
-        None => Codec::F32,
-    };
-    if let Some(target) = &target {
-        target.check_codec(codec)?;
+    match (args.shard, &args.features, &args.output) {
+        (Some(shard), Some(folder), _) => make_shards(args, shard, folder),
+        (_, _, Some(output)) => make_model(args, &options, output),
+        _ => Err(Error::Arguments(
+            "name an output, or with --shard a folder for the features".to_owned(),
+        )),
     }
-    let folder = args.features.clone().unwrap_or_else(|| {
-        let mut name = args.output.clone().unwrap_or_default().into_os_string();
-        name.push(".features");
-        name.into()
-    });
+}
+
+/// Makes one machine's part of the features.
+fn make_shards(args: &Args, Shard { part, of }: Shard, folder: &Path) -> Result<()> {
     let count = count_texts(args)?;
     let source = TeacherSource::open(&args.teacher)?;
     let teacher = CandleTeacher::load(&source.folder)?;
+    let mut features = Features::open(&teacher, &source, args.max_tokens, folder)?;
+    let own = (part..count.div_ceil(SHARD_TEXTS)).step_by(of);
+    let texts: usize = own
+        .map(|at| SHARD_TEXTS.min(count - at * SHARD_TEXTS))
+        .sum();
+    let bar = Bar::default();
+    bar.begin("Teacher, texts", texts as u64);
+    for_each_shard(args, |number, texts| {
+        if number % of == part {
+            features.make(number, texts, &bar)?;
+        }
+        Ok(())
+    })?;
+    bar.finish();
+    Ok(())
+}
+
+/// Makes what features are lacking, and trains.
+fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<()> {
+    let target = Target::of(output)?;
+    let for_flash = args.flash.wanted(&target)?;
+    let codec = args.codec.unwrap_or(target.default_codec());
+    target.check_codec(codec)?;
+    let count = count_texts(args)?;
+    if count <= args.dims {
+        // Said before the long part, not after it.
+        return Err(Error::Arguments(format!(
+            "{count} texts are too few for rows of {} dimensions; give more than that, better some ten thousand",
+            args.dims
+        )));
+    }
+    let source = TeacherSource::open(&args.teacher)?;
+    let teacher = CandleTeacher::load(&source.folder)?;
+    let folder = match &args.features {
+        Some(folder) => folder.clone(),
+        None => beside(output),
+    };
     let mut features = Features::open(&teacher, &source, args.max_tokens, &folder)?;
     let bar = Bar::default();
-    if let Some(shard) = args.shard {
-        let shards = count.div_ceil(SHARD_TEXTS);
-        let own = (shard.part..shards).step_by(shard.of);
-        let texts = own
-            .map(|at| SHARD_TEXTS.min(count - at * SHARD_TEXTS))
-            .sum::<usize>();
-        bar.begin("Teacher, texts", texts as u64);
-        for_each_shard(args, |number, texts| {
-            if number % shard.of == shard.part {
-                features.make(number, texts, &bar)?;
-            }
-            Ok(())
-        })?;
-        bar.finish();
-        return Ok(());
-    }
-    let Some(target) = target else {
-        return Err(Error::Arguments("name an output".to_owned()));
-    };
     let distilled = DistillOptions {
         dims: Dims::Components(args.dims),
         ..DistillOptions::default()
@@ -169,19 +177,26 @@ pub fn run(args: &Args) -> Result<()> {
         &corpus,
         features.width(),
         vectors,
-        &options,
+        options,
         &bar,
         report,
     )?;
-    let Some(output) = args.output.as_deref().filter(|_| for_flash) else {
+    if !for_flash {
         return target.write(&trained, &args.flash.image_options(codec));
-    };
+    }
     let by_hand = ByHand {
         codec: args.codec,
         dims: None,
         vocab_size: None,
     };
     args.flash.write(&trained, by_hand, &args.corpus, output)
+}
+
+/// The folder for features that nobody named: beside the output, also if that is a folder.
+fn beside(output: &Path) -> PathBuf {
+    let mut name = output.file_name().unwrap_or_default().to_owned();
+    name.push(".features");
+    output.with_file_name(name)
 }
 
 /// Texts of all files.
