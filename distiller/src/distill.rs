@@ -34,8 +34,8 @@ impl Default for DistillOptions {
 
 /// Distils `teacher`, which was loaded from `source`, to a static model with f32 rows.
 ///
-/// Every kept vocabulary entry goes through the teacher on its own, between its special tokens; its pooled
-/// states are projected onto the principal components of all of them and weighted by rank.
+/// Every kept vocabulary entry goes through the teacher on its own, between its special tokens and behind the
+/// source's prompt, if it has one; its pooled states are projected onto the principal components of all of them and weighted by rank.
 ///
 /// # Errors
 /// Those of [`Vocabulary::select`], [`Teacher::hidden_states`], [`pca::project`] and [`sif_weights`];
@@ -66,8 +66,16 @@ pub fn distill(
         .sif
         .map(|sif| sif_weights(&vocabulary.ranks, vocabulary.ranked, sif))
         .transpose()?;
-    progress.begin("Teacher", vocabulary.sequences.len() as u64);
-    let states = pooled_states(teacher, &vocabulary.sequences, options.pooling, progress);
+    let sequences = match &source.prompt {
+        Some(prompt) => vocabulary
+            .sequences
+            .iter()
+            .map(|ids| prompt.put_before(ids))
+            .collect(),
+        None => vocabulary.sequences,
+    };
+    progress.begin("Teacher", sequences.len() as u64);
+    let states = pooled_states(teacher, &sequences, options.pooling, progress);
     progress.finish();
     let states = states?;
     if let Some(at) = states.iter().position(|value| !value.is_finite()) {

@@ -43,8 +43,9 @@ pub enum Error {
     Config { path: PathBuf, what: String },
 
     #[error(
-        "{}: a teacher of {found} is not supported; supported: model_type bert (BertModel), \
-         such as all-MiniLM, BGE, E5 and GTE", path.display()
+        "{}: a teacher of {found} is not supported; supported: model_type bert (BertModel, such as all-MiniLM, BGE, \
+         E5 and GTE), roberta, xlm-roberta, distilbert, mpnet and modernbert; anything else as TorchScript with \
+         the libtorch backend", path.display()
     )]
     UnsupportedTeacher { path: PathBuf, found: String },
 
@@ -111,6 +112,9 @@ pub enum Error {
 
     #[error("{name}: {what}")]
     Source { name: String, what: String },
+
+    #[error("the teacher cannot run: {what}")]
+    Backend { what: String },
 
     #[error("the teacher's forward pass failed: {what}")]
     Forward { what: String },

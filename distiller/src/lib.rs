@@ -24,5 +24,7 @@ pub use error::{Error, Result};
 pub use model::{Provenance, Rows, StaticModel};
 pub use progress::{Bar, Progress, Silent};
 pub use quantize::{Quantization, Rotation, RowScale};
-pub use source::TeacherSource;
-pub use teacher::{CandleTeacher, Pooling, Teacher};
+pub use source::{Prompt, TeacherSource};
+#[cfg(feature = "libtorch")]
+pub use teacher::LibtorchTeacher;
+pub use teacher::{Backend, CandleTeacher, Device, Pooling, Teacher};

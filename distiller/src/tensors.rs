@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
@@ -31,9 +30,9 @@ impl TensorFile {
         Ok(file)
     }
 
-    /// SHA-256 of the whole file, lower-case hex.
-    pub fn sha256(&self) -> String {
-        hex(&Sha256::digest(&self.bytes))
+    /// The whole file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Every tensor in the file.

@@ -13,7 +13,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 use crate::files::write_file;
 use crate::teacher::pooled_states;
 use crate::tensors::{TensorFile, hex};
-use crate::{Error, Pooling, Progress, Result, Teacher, TeacherSource};
+use crate::{Error, Pooling, Progress, Prompt, Result, Teacher, TeacherSource};
 
 /// Texts a shard: some seconds of a teacher's work, which is what is lost when it is stopped.
 pub const SHARD_TEXTS: usize = 1024;
@@ -32,6 +32,7 @@ pub struct Features<'t> {
     tokenizer: Tokenizer,
     folder: PathBuf,
     pooling: Pooling,
+    prompt: Option<Prompt>,
     /// What beside the texts decides what a shard holds.
     recipe: String,
     /// Of shards that were made or found: by number, what they are made of and how many texts they have.
@@ -40,7 +41,7 @@ pub struct Features<'t> {
 
 impl<'t> Features<'t> {
     /// Features of `teacher`, which was loaded from `source`, in `folder`, which is made if it is not there.
-    /// Texts are cut to `max_tokens` of the teacher's tokens, its special tokens included.
+    /// Texts are cut to `max_tokens` of the teacher's tokens, its special tokens and its prompt included.
     ///
     /// # Errors
     /// [`Error::Option`] if the teacher does not take so many tokens; [`Error::Tokenizer`] if its tokenizer
@@ -52,9 +53,12 @@ impl<'t> Features<'t> {
         folder: &Path,
     ) -> Result<Self> {
         let most = teacher.max_positions();
-        if !(4..=most).contains(&max_tokens) {
-            let what =
-                format!("{max_tokens} is out of range; this teacher takes 4 to {most} tokens");
+        let prompted = source.prompt.as_ref().map_or(0, Prompt::len);
+        let least = prompted + 4;
+        if !(least..=most).contains(&max_tokens) {
+            let what = format!(
+                "{max_tokens} is out of range; this teacher takes {least} to {most} tokens"
+            );
             return Err(Error::Option {
                 option: "max-tokens",
                 what,
@@ -67,7 +71,7 @@ impl<'t> Features<'t> {
         tokenizer.with_padding(None);
         tokenizer
             .with_truncation(Some(TruncationParams {
-                max_length: max_tokens,
+                max_length: max_tokens - prompted,
                 ..TruncationParams::default()
             }))
             .map_err(unusable)?;
@@ -78,10 +82,12 @@ impl<'t> Features<'t> {
             folder: folder.to_owned(),
             pooling: source.pooling,
             recipe: format!(
-                "{} {} {max_tokens}",
+                "{} {} {max_tokens}{}",
                 source.weights_sha256,
-                source.pooling.name()
+                source.pooling.name(),
+                source.prompt.as_ref().map_or("", Prompt::text)
             ),
+            prompt: source.prompt.clone(),
             shards: BTreeMap::new(),
         })
     }
@@ -123,7 +129,10 @@ impl<'t> Features<'t> {
             })?;
         let sequences: Vec<Vec<u32>> = encodings
             .iter()
-            .map(|encoding| encoding.get_ids().to_vec())
+            .map(|encoding| match &self.prompt {
+                Some(prompt) => prompt.put_before(encoding.get_ids()),
+                None => encoding.get_ids().to_vec(),
+            })
             .collect();
         let mut vectors = pooled_states(self.teacher, &sequences, self.pooling, progress)?;
         for vector in vectors.chunks_exact_mut(self.width()) {

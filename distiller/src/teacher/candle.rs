@@ -1,38 +1,46 @@
-//! The BERT family in pure Rust, over candle's matrix products.
+//! Encoders in pure Rust, over candle's matrix products.
 
-mod config;
 mod kernels;
 
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
 
-use self::config::BertConfig;
-use self::kernels::{Attention, BiasActivation, LayerNorm, Residual};
+use self::kernels::{
+    Attention, BiasActivation, DistanceBias, GatedActivation, LayerNorm, Residual, Rotary,
+};
 use super::Teacher;
-use crate::tensors::TensorFile;
+use super::architecture::{Architecture, distance_bucket, rotary_table};
+use super::weights::{Dense, Embeddings, LayerWeights, Norm, WeightFiles, Weights};
 use crate::{Error, Result};
 
-/// A BERT encoder on the CPU.
+/// An encoder on the CPU: BERT, RoBERTa, XLM-R, DistilBERT, MPNet or ModernBERT.
 ///
 /// Sequences are packed one after another with no padding: everything but attention works on a
 /// matrix of one row a token, and attention knows where each sequence begins.
 pub struct CandleTeacher {
-    config: BertConfig,
+    architecture: Architecture,
     words: Vec<f32>,
     positions: Vec<f32>,
     token_type: Vec<f32>,
     embedding_norm: LayerNorm,
+    distance_bias: Option<DistanceBias>,
+    /// One table for each base that layers have.
+    rotary: Vec<(f64, Rotary)>,
     layers: Vec<Layer>,
+    final_norm: Option<LayerNorm>,
 }
 
 struct Layer {
+    /// With `pre_norm` alone.
+    attention_norm: Option<LayerNorm>,
     /// Query, key and value weights side by side: `hidden × 3 hidden`.
     query_key_value: Tensor,
     query_key_value_bias: Vec<f32>,
     attention_output: Tensor,
     attention_residual: Residual,
+    /// With `pre_norm` alone.
+    feed_forward_norm: Option<LayerNorm>,
     intermediate: Tensor,
     intermediate_bias: BiasActivation,
     output: Tensor,
@@ -40,61 +48,58 @@ struct Layer {
 }
 
 impl CandleTeacher {
-    /// Loads `config.json` and `model.safetensors` from `folder`.
+    /// Loads `config.json` and `model.safetensors`, or the files that `model.safetensors.index.json` names, from
+    /// `folder`.
     ///
     /// # Errors
     /// [`Error::MissingFile`] names the file; [`Error::UnsupportedTeacher`] names the architecture;
     /// [`Error::Tensors`] and [`Error::Tensor`] say which weights are missing, misshapen or not finite.
     pub fn load(folder: &Path) -> Result<Self> {
-        let config = BertConfig::read(folder)?;
-        let path = folder.join("model.safetensors");
-        if !path.is_file() {
-            let need = "the teacher's weights are read from it (pytorch_model.bin is not)";
-            return Err(Error::MissingFile {
-                folder: folder.to_owned(),
-                file: "model.safetensors",
-                need,
-            });
-        }
-        let file = TensorFile::open(&path)?;
-        let weights = Weights::new(&file)?;
-        let hidden = config.hidden_size;
-        let words = weights.values(
-            "embeddings.word_embeddings.weight",
-            &[config.vocab_size, hidden],
-        )?;
-        let positions = weights.values(
-            "embeddings.position_embeddings.weight",
-            &[config.max_position_embeddings, hidden],
-        )?;
-        let mut token_type = weights.values(
-            "embeddings.token_type_embeddings.weight",
-            &[config.type_vocab_size, hidden],
-        )?;
-        // Every token is of the first type: the teacher sees one sentence at a time.
-        token_type.truncate(hidden);
-        let embedding_norm = weights.norm("embeddings", &config)?;
-        let layers = (0..config.num_hidden_layers)
-            .map(|index| weights.layer(index, &config))
+        let architecture = Architecture::read(folder)?;
+        let files = WeightFiles::open(folder)?;
+        let weights = Weights::new(&files, &architecture)?;
+        let Embeddings {
+            words,
+            positions,
+            mut token_type,
+            norm,
+            distance_bias,
+        } = weights.embeddings()?;
+        token_type.resize(architecture.hidden_size, 0.0);
+        let layers = (0..architecture.layers.len())
+            .map(|index| Layer::new(weights.layer(index)?, &architecture))
             .collect::<Result<_>>()?;
+        let norm_of = |norm| layer_norm(norm, &architecture);
         Ok(Self {
-            config,
             words,
             positions,
             token_type,
-            embedding_norm,
+            embedding_norm: norm_of(norm),
+            distance_bias: (!distance_bias.is_empty())
+                .then(|| by_distance(&distance_bias, &architecture)),
+            rotary: rotary_tables(&architecture),
             layers,
+            final_norm: weights.final_norm()?.map(norm_of),
+            architecture,
         })
     }
 
     /// Word, position and type embeddings summed and normalised, one row a token.
     fn embed(&self, batch: &[&[u32]]) -> Vec<f32> {
-        let hidden = self.config.hidden_size;
+        let hidden = self.architecture.hidden_size;
+        let nowhere = vec![0.0; hidden];
         let mut rows =
             Vec::with_capacity(batch.iter().map(|ids| ids.len()).sum::<usize>() * hidden);
         for ids in batch {
-            for (&id, position) in ids.iter().zip(self.positions.chunks_exact(hidden)) {
+            let mut places = self
+                .architecture
+                .positions
+                .map(|positions| positions.rows(ids));
+            for &id in *ids {
                 let word = &self.words[id as usize * hidden..][..hidden];
+                let place = places.as_mut().and_then(Iterator::next);
+                let position =
+                    place.map_or(nowhere.as_slice(), |row| &self.positions[row * hidden..]);
                 let summed = word
                     .iter()
                     .zip(position)
@@ -112,40 +117,53 @@ impl CandleTeacher {
         let rows: usize = lengths.iter().sum();
         let mut states = Tensor::from_vec(
             self.embed(batch),
-            (rows, self.config.hidden_size),
+            (rows, self.architecture.hidden_size),
             &Device::Cpu,
         )?;
-        for layer in &self.layers {
+        for (layer, of_layer) in self.layers.iter().zip(&self.architecture.layers) {
+            let rotary = of_layer
+                .rotary_base
+                .and_then(|wanted| self.rotary.iter().find(|(base, _)| *base == wanted));
             let attention = Attention {
-                heads: self.config.num_attention_heads,
+                heads: self.architecture.heads,
                 bias: &layer.query_key_value_bias,
                 lengths: &lengths,
+                rotary: rotary.map(|(_, table)| table),
+                distance_bias: self.distance_bias.as_ref(),
+                reach: of_layer.reach.unwrap_or(usize::MAX),
             };
-            let context = states
+            let context = normed(&states, layer.attention_norm.as_ref())?
                 .matmul(&layer.query_key_value)?
                 .apply_op1_no_bwd(&attention)?;
             let attended = context.matmul(&layer.attention_output)?;
             attended.inplace_op2(&states, &layer.attention_residual)?;
-            let wide = attended.matmul(&layer.intermediate)?;
-            wide.inplace_op1(&layer.intermediate_bias)?;
+            let mut wide =
+                normed(&attended, layer.feed_forward_norm.as_ref())?.matmul(&layer.intermediate)?;
+            if self.architecture.gated {
+                wide = wide.apply_op1_no_bwd(&GatedActivation(&layer.intermediate_bias))?;
+            } else {
+                wide.inplace_op1(&layer.intermediate_bias)?;
+            }
             states = wide.matmul(&layer.output)?;
             states.inplace_op2(&attended, &layer.output_residual)?;
         }
-        states.flatten_all()?.to_vec1()
+        normed(&states, self.final_norm.as_ref())?
+            .flatten_all()?
+            .to_vec1()
     }
 }
 
 impl Teacher for CandleTeacher {
     fn hidden_size(&self) -> usize {
-        self.config.hidden_size
+        self.architecture.hidden_size
     }
 
     fn max_positions(&self) -> usize {
-        self.config.max_position_embeddings
+        self.architecture.max_positions
     }
 
     fn vocab_size(&self) -> usize {
-        self.config.vocab_size
+        self.architecture.vocab_size
     }
 
     fn hidden_states(&self, batch: &[&[u32]]) -> Result<Vec<f32>> {
@@ -163,110 +181,98 @@ fn forward_error(error: candle_core::Error) -> Error {
     }
 }
 
-/// The tensors of a BERT checkpoint, whatever prefix they were saved under.
-struct Weights<'a> {
-    file: &'a TensorFile,
-    tensors: SafeTensors<'a>,
-    prefix: &'static str,
+/// The rows normalised, or as they are where there is no norm.
+fn normed(rows: &Tensor, norm: Option<&LayerNorm>) -> candle_core::Result<Tensor> {
+    match norm {
+        Some(norm) => rows.apply_op1_no_bwd(norm),
+        None => Ok(rows.clone()),
+    }
 }
 
-impl<'a> Weights<'a> {
-    fn new(file: &'a TensorFile) -> Result<Self> {
-        let tensors = file.tensors()?;
-        let probe = "embeddings.word_embeddings.weight";
-        // Heads trained for other tasks keep the encoder under `bert.`; sentence-transformers' own
-        // wrappers under `auto_model.`.
-        let prefix = ["", "bert.", "auto_model.", "model."]
-            .into_iter()
-            .find(|prefix| tensors.tensor(&format!("{prefix}{probe}")).is_ok())
-            .ok_or_else(|| file.tensor_error(probe, "is missing; this is no BERT checkpoint"))?;
+fn layer_norm(Norm { weight, bias }: Norm, architecture: &Architecture) -> LayerNorm {
+    LayerNorm {
+        weight,
+        bias,
+        epsilon: architecture.epsilon,
+    }
+}
+
+fn rotary_tables(architecture: &Architecture) -> Vec<(f64, Rotary)> {
+    let mut tables: Vec<(f64, Rotary)> = Vec::new();
+    for base in architecture
+        .layers
+        .iter()
+        .filter_map(|layer| layer.rotary_base)
+    {
+        if tables.iter().all(|(other, _)| *other != base) {
+            let (cos, sin) =
+                rotary_table(base, architecture.max_positions, architecture.head_width());
+            tables.push((base, Rotary { cos, sin }));
+        }
+    }
+    tables
+}
+
+/// A table of biases by bucket, laid out by distance.
+fn by_distance(table: &[f32], architecture: &Architecture) -> DistanceBias {
+    let (heads, positions) = (architecture.heads, architecture.max_positions as isize);
+    let values = (0..heads).flat_map(|head| {
+        (1 - positions..positions)
+            .map(move |distance| table[distance_bucket(distance) * heads + head])
+    });
+    DistanceBias {
+        values: values.collect(),
+        positions: architecture.max_positions,
+    }
+}
+
+/// A dense layer's weights, `inputs × outputs` (the transpose of how they are saved), and its bias.
+fn transposed(dense: Dense) -> Result<(Tensor, Vec<f32>)> {
+    let weight = Tensor::from_vec(dense.weight, (dense.outputs, dense.inputs), &Device::Cpu)
+        .and_then(|weight| weight.t()?.contiguous())
+        .map_err(forward_error)?;
+    Ok((
+        weight,
+        dense.bias.unwrap_or_else(|| vec![0.0; dense.outputs]),
+    ))
+}
+
+impl Layer {
+    fn new(weights: LayerWeights, architecture: &Architecture) -> Result<Self> {
+        let place = |norm: Option<Norm>| {
+            let norm = norm.map(|norm| layer_norm(norm, architecture));
+            if architecture.pre_norm {
+                (norm, None)
+            } else {
+                (None, norm)
+            }
+        };
+        let (attention_norm, after_attention) = place(weights.attention_norm);
+        let (feed_forward_norm, after_output) = place(Some(weights.output_norm));
+        let (query_key_value, query_key_value_bias) = transposed(weights.query_key_value)?;
+        let (attention_output, attention_bias) = transposed(weights.attention_output)?;
+        let (intermediate, intermediate_bias) = transposed(weights.intermediate)?;
+        let (output, output_bias) = transposed(weights.output)?;
         Ok(Self {
-            file,
-            tensors,
-            prefix,
-        })
-    }
-
-    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let full = format!("{}{name}", self.prefix);
-        // Checkpoints converted from TensorFlow call a norm's weight and bias gamma and beta.
-        let old = full
-            .replace("LayerNorm.weight", "LayerNorm.gamma")
-            .replace("LayerNorm.bias", "LayerNorm.beta");
-        let view = self
-            .tensors
-            .tensor(&full)
-            .or_else(|_| self.tensors.tensor(&old))
-            .map_err(|_| {
-                self.file
-                    .tensor_error(&full, "is missing, though config.json asks for it")
-            })?;
-        if view.shape() != shape {
-            let what = format!(
-                "has shape {:?}, but config.json asks for {shape:?}",
-                view.shape()
-            );
-            return Err(self.file.tensor_error(&full, what));
-        }
-        self.file.finite_f32(&full, &view)
-    }
-
-    fn norm(&self, name: &str, config: &BertConfig) -> Result<LayerNorm> {
-        let shape = [config.hidden_size];
-        Ok(LayerNorm {
-            weight: self.values(&format!("{name}.LayerNorm.weight"), &shape)?,
-            bias: self.values(&format!("{name}.LayerNorm.bias"), &shape)?,
-            epsilon: config.layer_norm_eps as f32,
-        })
-    }
-
-    fn residual(&self, name: &str, config: &BertConfig) -> Result<Residual> {
-        let bias = self.values(&format!("{name}.dense.bias"), &[config.hidden_size])?;
-        Ok(Residual {
-            bias,
-            norm: self.norm(name, config)?,
-        })
-    }
-
-    /// A dense layer's weights, `inputs × outputs` (the transpose of how they are saved).
-    fn dense(&self, names: &[&str], outputs: usize, inputs: usize) -> Result<Tensor> {
-        let mut saved = Vec::new();
-        for name in names {
-            saved.extend(self.values(&format!("{name}.weight"), &[outputs, inputs])?);
-        }
-        Tensor::from_vec(saved, (names.len() * outputs, inputs), &Device::Cpu)
-            .and_then(|weights| weights.t()?.contiguous())
-            .map_err(forward_error)
-    }
-
-    fn layer(&self, index: usize, config: &BertConfig) -> Result<Layer> {
-        let (hidden, wide) = (config.hidden_size, config.intermediate_size);
-        let layer = format!("encoder.layer.{index}");
-        let projections =
-            ["query", "key", "value"].map(|part| format!("{layer}.attention.self.{part}"));
-        let mut query_key_value_bias = Vec::with_capacity(3 * hidden);
-        for projection in &projections {
-            query_key_value_bias.extend(self.values(&format!("{projection}.bias"), &[hidden])?);
-        }
-        let attention = format!("{layer}.attention.output");
-        let intermediate = format!("{layer}.intermediate.dense");
-        let output = format!("{layer}.output");
-        Ok(Layer {
-            query_key_value: self.dense(
-                &projections.each_ref().map(String::as_str),
-                hidden,
-                hidden,
-            )?,
+            attention_norm,
+            query_key_value,
             query_key_value_bias,
-            attention_output: self.dense(&[&format!("{attention}.dense")], hidden, hidden)?,
-            attention_residual: self.residual(&attention, config)?,
-            intermediate: self.dense(&[&intermediate], wide, hidden)?,
-            intermediate_bias: BiasActivation {
-                bias: self.values(&format!("{intermediate}.bias"), &[wide])?,
-                activation: config.activation,
+            attention_output,
+            attention_residual: Residual {
+                bias: attention_bias,
+                norm: after_attention,
             },
-            output: self.dense(&[&format!("{output}.dense")], hidden, wide)?,
-            output_residual: self.residual(&output, config)?,
+            feed_forward_norm,
+            intermediate,
+            intermediate_bias: BiasActivation {
+                bias: intermediate_bias,
+                activation: architecture.activation,
+            },
+            output,
+            output_residual: Residual {
+                bias: output_bias,
+                norm: after_output,
+            },
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::Teacher;
+use super::{Pending, Teacher};
 use crate::{Error, Progress, Result};
 
 /// How the hidden states of a sequence become one vector.
@@ -28,7 +28,7 @@ impl Pooling {
     }
 
     /// Pools `states` (rows of `out.len()` values, at least one) into `out`.
-    fn pool(self, states: &[f32], out: &mut [f32]) {
+    pub(super) fn pool(self, states: &[f32], out: &mut [f32]) {
         let dims = out.len();
         match self {
             Self::Mean => {
@@ -61,10 +61,6 @@ impl FromStr for Pooling {
     }
 }
 
-/// Positions in one batch: enough for efficient matrix products, few enough that a layer's activations
-/// stay near the caches (twice as many took 5 % longer).
-const BATCH_POSITIONS: usize = 768;
-
 /// The teacher's pooled vector of every sequence: row-major, `sequences.len() * hidden_size` values, in order.
 ///
 /// Sequences are batched by length, so that the work of a batch is even. Advances `progress` by one a sequence.
@@ -86,12 +82,21 @@ pub fn pooled_states(
     let mut order: Vec<usize> = (0..sequences.len()).collect();
     order.sort_by_key(|&index| sequences[index].len());
     let mut pooled = vec![0.0; sequences.len() * dims];
+    let mut collect = |batch: &[usize], vectors: Pending<'_>| -> Result<()> {
+        let vectors = vectors()?;
+        for (&index, vector) in batch.iter().zip(vectors.chunks_exact(dims)) {
+            pooled[index * dims..][..dims].copy_from_slice(vector);
+        }
+        progress.advance(batch.len() as u64);
+        Ok(())
+    };
     let mut rest = order.as_slice();
+    let mut running: Option<(&[usize], Pending<'_>)> = None;
     while !rest.is_empty() {
-        let mut positions = 0;
+        let (mut positions, most) = (0, teacher.batch_positions());
         let fits = rest.iter().take_while(|&&index| {
             positions += sequences[index].len();
-            positions <= BATCH_POSITIONS
+            positions <= most
         });
         let count = fits.count().max(1);
         let (batch, later) = rest.split_at(count);
@@ -99,15 +104,15 @@ pub fn pooled_states(
             .iter()
             .map(|&index| sequences[index].as_slice())
             .collect();
-        let states = teacher.hidden_states(&ids)?;
-        let mut states = states.as_slice();
-        for &index in batch {
-            let (own, others) = states.split_at(sequences[index].len() * dims);
-            pooling.pool(own, &mut pooled[index * dims..][..dims]);
-            states = others;
+        // This one begins before the one before it is waited for.
+        let begun = teacher.begin_pooled(&ids, pooling)?;
+        if let Some((batch, vectors)) = running.replace((batch, begun)) {
+            collect(batch, vectors)?;
         }
-        progress.advance(count as u64);
         rest = later;
+    }
+    if let Some((batch, vectors)) = running {
+        collect(batch, vectors)?;
     }
     Ok(pooled)
 }

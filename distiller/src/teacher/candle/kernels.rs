@@ -1,4 +1,4 @@
-//! What a BERT layer does between its matrix products, each in one pass over the rows.
+//! What an encoder's layer does between its matrix products, each in one pass over the rows.
 //!
 //! The loops are compiled for every vector width that pulp knows and picked at run time, so the
 //! elementwise functions are polynomials that a compiler can vectorise.
@@ -6,33 +6,13 @@
 use candle_core::{CpuStorage, CustomOp1, InplaceOp1, InplaceOp2, Layout, Result, Shape};
 use rayon::prelude::*;
 
+use crate::teacher::architecture::Activation;
+
 /// Rows that one task of the thread pool takes.
 const TASK_ROWS: usize = 32;
 
 /// Independent partial sums, as wide as the widest vector.
 const LANES: usize = 16;
-
-/// The non-linearity of the feed-forward part.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Activation {
-    /// `x/2 · (1 + erf(x/√2))`
-    Gelu,
-    /// The same with `tanh` in place of `erf`.
-    GeluTanh,
-    Relu,
-}
-
-impl Activation {
-    /// By the name that `hidden_act` has in `config.json`.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "gelu" => Some(Self::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" => Some(Self::GeluTanh),
-            "relu" => Some(Self::Relu),
-            _ => None,
-        }
-    }
-}
 
 /// Adds a bias to every row, then applies the activation.
 pub(super) struct BiasActivation {
@@ -70,6 +50,57 @@ impl InplaceOp1 for BiasActivation {
 fn map_biased(row: &mut [f32], bias: &[f32], function: impl Fn(f32) -> f32) {
     for (value, bias) in row.iter_mut().zip(bias) {
         *value = function(*value + bias);
+    }
+}
+
+/// The same of a gated part: the first half of every row activated, times the second half.
+pub(super) struct GatedActivation<'a>(pub &'a BiasActivation);
+
+impl CustomOp1 for GatedActivation<'_> {
+    fn name(&self) -> &'static str {
+        "gated-activation"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let rows = contiguous(storage, layout)?;
+        let BiasActivation { bias, activation } = self.0;
+        let width = bias.len() / 2;
+        let mut products = vec![0.0; rows.len() / 2];
+        let arch = pulp::Arch::new();
+        products
+            .par_chunks_mut(width * TASK_ROWS)
+            .zip(rows.par_chunks(2 * width * TASK_ROWS))
+            .for_each(|(products, rows)| {
+                for (product, row) in products
+                    .chunks_exact_mut(width)
+                    .zip(rows.chunks_exact(2 * width))
+                {
+                    match activation {
+                        Activation::Gelu => arch.dispatch(|| gate(product, row, bias, gelu)),
+                        Activation::GeluTanh => {
+                            arch.dispatch(|| gate(product, row, bias, gelu_tanh))
+                        }
+                        Activation::Relu => {
+                            arch.dispatch(|| gate(product, row, bias, |x| x.max(0.0)))
+                        }
+                    }
+                }
+            });
+        let shape = Shape::from((products.len() / width, width));
+        Ok((CpuStorage::F32(products), shape))
+    }
+}
+
+#[inline(always)]
+fn gate(product: &mut [f32], row: &[f32], bias: &[f32], function: impl Fn(f32) -> f32) {
+    let (inputs, gates) = row.split_at(product.len());
+    let (input_bias, gate_bias) = bias.split_at(product.len());
+    let sides = inputs
+        .iter()
+        .zip(input_bias)
+        .zip(gates.iter().zip(gate_bias));
+    for (product, ((input, input_bias), (gate, gate_bias))) in product.iter_mut().zip(sides) {
+        *product = function(input + input_bias) * (gate + gate_bias);
     }
 }
 
@@ -163,10 +194,22 @@ impl LayerNorm {
     }
 }
 
-/// Adds the bias and the block's input to a block's output, then normalises.
+impl CustomOp1 for LayerNorm {
+    fn name(&self) -> &'static str {
+        "norm"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let mut rows = contiguous(storage, layout)?.to_vec();
+        self.apply(&mut rows);
+        Ok((CpuStorage::F32(rows), layout.shape().clone()))
+    }
+}
+
+/// Adds the bias and the block's input to a block's output, then normalises if norms come after.
 pub(super) struct Residual {
     pub bias: Vec<f32>,
-    pub norm: LayerNorm,
+    pub norm: Option<LayerNorm>,
 }
 
 impl InplaceOp2 for Residual {
@@ -197,11 +240,50 @@ impl InplaceOp2 for Residual {
                     for ((value, input), bias) in output.iter_mut().zip(input).zip(&self.bias) {
                         *value += input + bias;
                     }
-                    self.norm.normalize(output);
+                    if let Some(norm) = &self.norm {
+                        norm.normalize(output);
+                    }
                 });
             }
         });
         Ok(())
+    }
+}
+
+/// Rotary positions: `positions × width/2` values each.
+pub(super) struct Rotary {
+    pub cos: Vec<f32>,
+    pub sin: Vec<f32>,
+}
+
+impl Rotary {
+    /// Turns one head at a position: its first half and its second are the axes.
+    #[inline(always)]
+    fn turn(&self, head: &mut [f32], position: usize) {
+        let half = head.len() / 2;
+        let (cos, sin) = (
+            &self.cos[position * half..][..half],
+            &self.sin[position * half..][..half],
+        );
+        let (first, second) = head.split_at_mut(half);
+        for (((x, y), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+            (*x, *y) = (*x * cos - *y * sin, *y * cos + *x * sin);
+        }
+    }
+}
+
+/// What MPNet adds to scores by how far apart tokens are: `heads × (2 · positions - 1)` values, the
+/// farthest to the left first.
+pub(super) struct DistanceBias {
+    pub values: Vec<f32>,
+    pub positions: usize,
+}
+
+impl DistanceBias {
+    /// For the tokens from the first on, as the token at `row` sees them.
+    #[inline(always)]
+    fn seen_from(&self, head: usize, row: usize) -> &[f32] {
+        &self.values[head * (2 * self.positions - 1) + self.positions - 1 - row..]
     }
 }
 
@@ -213,6 +295,10 @@ pub(super) struct Attention<'a> {
     pub bias: &'a [f32],
     /// Tokens of each sequence.
     pub lengths: &'a [usize],
+    pub rotary: Option<&'a Rotary>,
+    pub distance_bias: Option<&'a DistanceBias>,
+    /// A token sees those at most so many positions away.
+    pub reach: usize,
 }
 
 impl CustomOp1 for Attention<'_> {
@@ -262,21 +348,38 @@ impl Attention<'_> {
                 *biased = value + bias;
             }
         }
+        if let Some(rotary) = self.rotary {
+            for (position, row) in biased.chunks_exact_mut(3 * hidden).enumerate() {
+                row[..2 * hidden]
+                    .chunks_exact_mut(width)
+                    .for_each(|head| rotary.turn(head, position));
+            }
+        }
         let head = |row: usize, part: usize, head: usize| {
             let start = (row * 3 + part) * hidden + head * width;
             &biased[start..start + width]
         };
         let scale = 1.0 / (width as f32).sqrt();
         for (row, context) in context.chunks_exact_mut(hidden).enumerate() {
+            let first = row.saturating_sub(self.reach);
+            let last = row.saturating_add(self.reach).min(length - 1);
             for (index, context) in context.chunks_exact_mut(width).enumerate() {
                 let query = head(row, 0, index);
+                let scores = &mut scores[first..=last];
                 for (other, score) in scores.iter_mut().enumerate() {
-                    *score = dot(query, head(other, 1, index)) * scale;
+                    *score = dot(query, head(first + other, 1, index)) * scale;
+                }
+                if let Some(bias) = self.distance_bias {
+                    let bias = &bias.seen_from(index, row)[first..];
+                    scores
+                        .iter_mut()
+                        .zip(bias)
+                        .for_each(|(score, bias)| *score += bias);
                 }
                 let inverse = 1.0 / exponentiate(scores);
                 for (other, score) in scores.iter().enumerate() {
                     let share = score * inverse;
-                    for (sum, value) in context.iter_mut().zip(head(other, 2, index)) {
+                    for (sum, value) in context.iter_mut().zip(head(first + other, 2, index)) {
                         *sum += share * value;
                     }
                 }

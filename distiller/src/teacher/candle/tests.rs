@@ -7,9 +7,9 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::kernels::Activation;
 use super::*;
 use crate::files::read_json;
+use crate::teacher::architecture::Activation;
 
 fn tiny_bert() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-bert")
@@ -128,16 +128,16 @@ fn refuses_sequences_it_cannot_take() {
 #[test]
 fn names_what_is_unsupported() {
     let teacher = copy_with(|config| {
-        config["model_type"] = json!("xlm-roberta");
-        config["architectures"] = json!(["XLMRobertaModel"]);
+        config["model_type"] = json!("deberta-v2");
+        config["architectures"] = json!(["DebertaV2Model"]);
     });
     let error = CandleTeacher::load(teacher.path())
         .err()
         .unwrap()
         .to_string();
     assert!(
-        error.contains("xlm-roberta")
-            && error.contains("XLMRobertaModel")
+        error.contains("deberta-v2")
+            && error.contains("DebertaV2Model")
             && error.contains("BertModel"),
         "{error}"
     );
@@ -206,13 +206,13 @@ fn names_missing_files_and_tensors() {
             .to_string()
             .contains(lost)
     );
-    let teacher = copy_tensors(|name| Some(format!("roberta.{name}")), encode, Dtype::F32);
+    let teacher = copy_tensors(|name| Some(format!("encoder.{name}")), encode, Dtype::F32);
     assert!(
         CandleTeacher::load(teacher.path())
             .err()
             .unwrap()
             .to_string()
-            .contains("no BERT checkpoint")
+            .contains("no Bert checkpoint")
     );
     let teacher = copy_with(|config| config["hidden_size"] = json!(48));
     assert!(

@@ -1,0 +1,242 @@
+//! Teachers on libtorch: the same encoders as candle's and any other as TorchScript, on the CPU or a GPU.
+
+mod batch;
+mod encoder;
+mod script;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tch::{Cuda, TchError, Tensor};
+
+use self::batch::Batch;
+use self::encoder::Encoder;
+use self::script::Script;
+use super::architecture::Architecture;
+use super::weights::{WeightFiles, Weights};
+use super::{Device, Pending, Pooling, Teacher};
+use crate::{Error, Result, TeacherSource};
+
+/// Tokens in a batch on the CPU. One of 4,096 is as fast on long texts, and a tenth slower on single words.
+const CPU_POSITIONS: usize = 1536;
+/// Tokens in the first batch on a GPU; they double as long as its memory does.
+const FIRST_CUDA_POSITIONS: usize = 8192;
+/// Tokens that keep the largest GPU busy.
+const MOST_CUDA_POSITIONS: usize = 1 << 17;
+
+/// A teacher on libtorch.
+///
+/// Sequences are packed one after another with no padding: everything but attention works on a matrix of one row a
+/// token, and attention on all sequences of one length at once. Computes in f32 whatever the weights were saved
+/// as; on a GPU without the shorter mantissas of TF32, which libtorch has off unless told otherwise.
+pub struct LibtorchTeacher {
+    hidden_size: usize,
+    max_positions: usize,
+    vocab_size: usize,
+    device: tch::Device,
+    batch_positions: AtomicUsize,
+    /// Tensors can be sent between threads but not shared.
+    network: Mutex<Network>,
+}
+
+enum Network {
+    Encoder(Box<Encoder>),
+    Script(Script),
+}
+
+impl LibtorchTeacher {
+    /// Loads the teacher that `source` found: an encoder of one of the families from its safetensors, or its
+    /// TorchScript file.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if the device is not there, saying what to install; else what
+    /// [`CandleTeacher::load`](super::CandleTeacher::load) gives; for TorchScript [`Error::Config`] if `config.json`
+    /// lacks a size and [`Error::Forward`] if the file is not what [`script`] describes.
+    pub fn load(source: &TeacherSource, device: Device) -> Result<Self> {
+        let device = available(device)?;
+        match &source.script {
+            None => Self::load_encoder(&source.folder, device),
+            Some(path) => {
+                let (script, sizes) = Script::load(path, &source.folder, device)?;
+                Ok(Self::new(Network::Script(script), sizes, device))
+            }
+        }
+    }
+
+    fn load_encoder(folder: &Path, device: tch::Device) -> Result<Self> {
+        let architecture = Architecture::read(folder)?;
+        let files = WeightFiles::open(folder)?;
+        let weights = Weights::new(&files, &architecture)?;
+        let encoder = Encoder::new(&weights, &architecture, device)?;
+        let sizes = Sizes {
+            hidden_size: architecture.hidden_size,
+            max_positions: architecture.max_positions,
+            vocab_size: architecture.vocab_size,
+        };
+        Ok(Self::new(
+            Network::Encoder(Box::new(encoder)),
+            sizes,
+            device,
+        ))
+    }
+
+    fn new(network: Network, sizes: Sizes, device: tch::Device) -> Self {
+        let positions = if device.is_cuda() {
+            FIRST_CUDA_POSITIONS
+        } else {
+            CPU_POSITIONS
+        };
+        Self {
+            hidden_size: sizes.hidden_size,
+            max_positions: sizes.max_positions,
+            vocab_size: sizes.vocab_size,
+            device,
+            batch_positions: AtomicUsize::new(positions),
+            network: Mutex::new(network),
+        }
+    }
+
+    fn network(&self) -> MutexGuard<'_, Network> {
+        // A panic elsewhere leaves the weights as they were.
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Vectors of a batch: `sequences × hidden`, on the device, where they may still be being computed.
+    fn pooled(&self, sequences: &[&[u32]], pooling: Pooling) -> Result<Tensor> {
+        let begun = tch::no_grad(|| {
+            let batch = Batch::new(sequences, self.device)?;
+            batch.pool(&self.network().forward(&batch)?, pooling)
+        });
+        match begun {
+            Ok(vectors) => {
+                self.grow(sequences);
+                Ok(vectors)
+            }
+            // In two halves instead, and so from now on.
+            Err(error) if is_out_of_memory(&error) && sequences.len() > 1 => {
+                let tokens = sequences.iter().map(|ids| ids.len()).sum::<usize>();
+                self.batch_positions
+                    .store((tokens / 2).max(1), Ordering::Relaxed);
+                let (first, second) = sequences.split_at(sequences.len() / 2);
+                let halves = [self.pooled(first, pooling)?, self.pooled(second, pooling)?];
+                Tensor::f_cat(&halves, 0).map_err(forward_error)
+            }
+            Err(error) => Err(forward_error(error)),
+        }
+    }
+
+    /// Lets the next batch be larger, if this one was as large as it might be and the device has proven itself.
+    fn grow(&self, sequences: &[&[u32]]) {
+        let tokens = sequences.iter().map(|ids| ids.len()).sum::<usize>();
+        let most = self.batch_positions();
+        // Only batches of the first size are doubled: after one that was too large, nothing is tried again.
+        let doubles = self.device.is_cuda() && most.is_power_of_two() && 2 * tokens > most;
+        if doubles && most < MOST_CUDA_POSITIONS {
+            self.batch_positions.store(2 * most, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Teacher for LibtorchTeacher {
+    fn hidden_size(&self) -> usize {
+        self.hidden_size
+    }
+
+    fn max_positions(&self) -> usize {
+        self.max_positions
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    fn hidden_states(&self, batch: &[&[u32]]) -> Result<Vec<f32>> {
+        super::check_batch(batch, self.max_positions, self.vocab_size)?;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        tch::no_grad(|| {
+            let batch = Batch::new(batch, self.device)?;
+            to_host(&self.network().forward(&batch)?)
+        })
+        .map_err(forward_error)
+    }
+
+    fn batch_positions(&self) -> usize {
+        self.batch_positions.load(Ordering::Relaxed)
+    }
+
+    fn begin_pooled<'a>(&'a self, batch: &[&[u32]], pooling: Pooling) -> Result<Pending<'a>> {
+        super::check_batch(batch, self.max_positions, self.vocab_size)?;
+        if batch.is_empty() {
+            return Ok(Box::new(|| Ok(Vec::new())));
+        }
+        let vectors = self.pooled(batch, pooling)?;
+        Ok(Box::new(move || to_host(&vectors).map_err(forward_error)))
+    }
+}
+
+/// What a teacher takes and gives.
+struct Sizes {
+    hidden_size: usize,
+    max_positions: usize,
+    vocab_size: usize,
+}
+
+impl Network {
+    /// Hidden states, one row a token.
+    fn forward(&self, batch: &Batch) -> std::result::Result<Tensor, TchError> {
+        match self {
+            Self::Encoder(encoder) => encoder.forward(batch),
+            Self::Script(script) => script.forward(batch),
+        }
+    }
+}
+
+/// The device, if it is there.
+fn available(device: Device) -> Result<tch::Device> {
+    let Device::Cuda(number) = device else {
+        return Ok(tch::Device::Cpu);
+    };
+    let fail = |what: String| Err(Error::Backend { what });
+    if !tch::utils::has_cuda() {
+        return fail(
+            "this libtorch is for the CPU alone, or has no GPU driver; install the NVIDIA driver, \
+             `pip install torch==2.11.0`, and build with LIBTORCH_USE_PYTORCH=1"
+                .to_owned(),
+        );
+    }
+    match Cuda::device_count() {
+        count if Cuda::is_available() && (number as i64) < count => Ok(tch::Device::Cuda(number)),
+        0 => fail(
+            "no CUDA device is there; install a GPU and NVIDIA's driver for CUDA 13".to_owned(),
+        ),
+        count => fail(format!(
+            "no CUDA device {number}; this machine has {count}, counted from 0"
+        )),
+    }
+}
+
+fn is_out_of_memory(error: &TchError) -> bool {
+    error.to_string().contains("out of memory")
+}
+
+fn forward_error(error: TchError) -> Error {
+    // Behind its first line, libtorch says where in its own code it was.
+    let text = error.to_string();
+    Error::Forward {
+        what: text.lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// All values of a tensor, in order.
+fn to_host(tensor: &Tensor) -> std::result::Result<Vec<f32>, TchError> {
+    let tensor = tensor
+        .f_to_device(tch::Device::Cpu)?
+        .f_to_kind(tch::Kind::Float)?;
+    Vec::try_from(&tensor.f_reshape([-1])?)
+}
+
+#[cfg(test)]
+mod tests;
