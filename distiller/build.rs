@@ -26,5 +26,5 @@ fn main() {
         println!("cargo:rustc-link-arg={argument}");
     }
     // For the build scripts of what depends on this crate.
-    println!("cargo:link_arguments={}", arguments.join(" "));
+    println!("cargo:link_arguments={}", arguments.join(";"));
 }

