@@ -4,11 +4,13 @@
     venv/bin/python tests/peers/model2vec_peer.py embeddings FOLDER EMBEDDINGS.npy TEXTS
     venv/bin/python tests/peers/model2vec_peer.py cosines FOLDER_A FOLDER_B STS.tsv
     venv/bin/python tests/peers/model2vec_peer.py distill FLASHVEC TEACHER_FOLDER [--rounds 3]
+    venv/bin/python tests/peers/model2vec_peer.py distil_once TEACHER_FOLDER OUT
     venv/bin/python tests/peers/model2vec_peer.py rounds FOLDER TEXTS
 
 embeddings: the largest difference between flashvec's embeddings of TEXTS (`flashvec encode FOLDER --input TEXTS
 --output EMBEDDINGS.npy`) and model2vec's. cosines: the largest difference between the two folders' cosines of sentence
-pairs. distill: wall time and memory of both distillations, in turn, whole processes. rounds: for `cargo xtask
+pairs. distill: wall time and memory of both distillations, in turn, whole processes. distil_once: one distillation, for
+`cargo xtask bench-distill`; prints the seconds that it took without imports. rounds: for `cargo xtask
 bench-peers`, which needs model2vec alone; says `ready`, then answers each line of standard input, `batch` or
 `single`, with the seconds that one round over all texts took, in one call or one call a text.
 """
@@ -78,6 +80,14 @@ def distill(args):
     return {"seconds": seconds, "peak_rss_mb": memory, "median_ratio": round(statistics.median(ratios), 3)}
 
 
+def distil_once(args):
+    from model2vec.distill import distill
+
+    start = time.perf_counter()
+    distill(model_name=args.teacher, pca_dims=256, device="cpu").save_pretrained(args.out)
+    print(time.perf_counter() - start)
+
+
 def rounds(args):
     from model2vec import StaticModel
 
@@ -100,6 +110,7 @@ for function, names in [
     (embeddings, ["folder", "embeddings", "texts"]),
     (cosines, ["folder_a", "folder_b", "sts"]),
     (distill, ["flashvec", "teacher"]),
+    (distil_once, ["teacher", "out"]),
     (rounds, ["folder", "texts"]),
 ]:
     command = commands.add_parser(function.__name__)

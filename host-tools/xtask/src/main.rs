@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod ablations;
 mod bench;
+mod bench_distill;
 mod bench_peers;
 mod budgets;
 mod demo;
@@ -14,6 +15,7 @@ mod device;
 mod elf;
 mod examples;
 mod inputs;
+mod libtorch;
 mod machine;
 mod setup;
 mod shell;
@@ -110,6 +112,40 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Checks that candle and libtorch give a teacher the same hidden states and the same distilled model.
+    ///
+    /// libtorch is the one that LIBTORCH or LIBTORCH_USE_PYTORCH names, else one for the CPU that pip brings.
+    ///
+    /// Example: cargo xtask check-teachers
+    CheckTeachers {
+        /// A teacher instead of all-MiniLM-L6-v2.
+        teacher: Option<String>,
+        /// Where libtorch runs it: cpu, cuda or cuda:N.
+        #[arg(long, default_value = "cpu")]
+        device: String,
+    },
+    /// Times distilling with Python's model2vec, candle and libtorch, in turn.
+    ///
+    /// A Python for --python has model2vec: python3 -m venv venv && venv/bin/pip install -r
+    /// tests/peers/requirements.txt
+    ///
+    /// Example: cargo xtask bench-distill --python venv/bin/python
+    BenchDistill {
+        /// A teacher instead of all-MiniLM-L6-v2: a folder or `pypi:package`.
+        teacher: Option<String>,
+        /// A Python that has model2vec.
+        #[arg(long, value_name = "PROGRAM")]
+        python: PathBuf,
+        /// Where libtorch runs: cpu, cuda or cuda:N.
+        #[arg(long, default_value = "cpu")]
+        device: String,
+        /// Rounds of each.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+        rounds: u16,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -132,6 +168,14 @@ fn main() -> ExitCode {
             rounds,
             json,
         } => bench_peers::run(&model, &texts, python.as_deref(), rounds.into(), json),
+        Command::CheckTeachers { teacher, device } => libtorch::check(teacher.as_deref(), &device),
+        Command::BenchDistill {
+            teacher,
+            python,
+            device,
+            rounds,
+            json,
+        } => bench_distill::run(teacher.as_deref(), &python, &device, rounds.into(), json),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,7 @@ use crate::examples::EXAMPLES;
 use crate::machine::PARTS;
 use crate::shell::{self, Result, say};
 use crate::toolchain::{self, Toolchain};
-use crate::{device, examples, inputs, setup};
+use crate::{device, examples, inputs, libtorch, setup};
 
 /// Crates outside the workspace, which formats and lints do not reach by themselves.
 const FIRMWARE: [&str; 3] = [
@@ -58,6 +58,7 @@ pub fn run(accept: bool) -> Result<()> {
         );
         shell::run(shell::cargo().args(["test", "--quiet", "--release", "--workspace"]))
     })?;
+    steps.step("libtorch", libtorch::test)?;
     steps.step("cargo test, core with assertions", || {
         say(
             "cargo test --package flashvec",
