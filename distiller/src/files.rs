@@ -148,6 +148,19 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     file.finish()
 }
 
+/// Writes a file whole or not at all, under a temporary name that is the same each time: what a run that was killed
+/// left of it is written over by the next one.
+///
+/// # Errors
+/// [`Error::Unwritable`], [`Error::Io`].
+pub(crate) fn write_file_again(path: &Path, bytes: &[u8]) -> Result<()> {
+    let partial = path.with_extension("partial");
+    let mut file = File::create(&partial).map_err(unwritable(path))?;
+    file.write_all(bytes).map_err(Error::io(path))?;
+    file.sync_all().map_err(Error::io(path))?;
+    fs::rename(&partial, path).map_err(Error::io(path))
+}
+
 /// Moves the folder `made` to `target`. What was at `target` is put aside first, brought back if the move
 /// fails, and removed only after it succeeded.
 pub(crate) fn publish(made: &Path, target: &Path) -> Result<()> {

@@ -154,7 +154,7 @@ fn components_for(share: f64, variances: &[f64]) -> usize {
 }
 
 /// Takes the mean of all rows off each; the mean.
-pub(crate) fn center(rows: &mut [f32], width: usize) -> Vec<f64> {
+fn center(rows: &mut [f32], width: usize) -> Vec<f64> {
     let mut mean = vec![0.0f64; width];
     for row in rows.chunks_exact(width) {
         mean.iter_mut()
@@ -168,7 +168,7 @@ pub(crate) fn center(rows: &mut [f32], width: usize) -> Vec<f64> {
 }
 
 /// Takes a vector off each row.
-pub(crate) fn subtract(rows: &mut [f32], vector: &[f64]) {
+fn subtract(rows: &mut [f32], vector: &[f64]) {
     for row in rows.chunks_exact_mut(vector.len()) {
         row.iter_mut()
             .zip(vector)

@@ -187,6 +187,20 @@ impl<'t> Features<'t> {
         file.finite_f32(VECTORS, &view)
     }
 
+    /// Says by hash which features these are: those of all shards so far.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for (made_of, _) in self.shards.values() {
+            hash.update(made_of);
+        }
+        hex(&hash.finalize())
+    }
+
+    /// Where the shards are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn open_shard(&self, number: usize, made_of: &str) -> Result<TensorFile> {
         let path = self.path(number);
         let file = TensorFile::open(&path)?;

@@ -1,15 +1,16 @@
 //! Trains rows so that the mean of a text's rows points where the teacher's vector does.
-//!
-//! A model is linear in its rows, so a step needs no framework: texts' means and the gradients of their cosines in
-//! parallel, then Adam on the rows that the batch has, also in parallel. Each row's gradient is summed in the order
-//! of texts, so the result does not depend on the number of threads.
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
 use rayon::prelude::*;
 
-use crate::Progress;
+use super::checkpoint::{Checkpoint, Progressed};
+use super::table::{Table, dot};
+use super::texts::Texts;
+use crate::{Progress, Result};
 
 /// Settings of training.
 #[derive(Clone, Debug)]
@@ -29,65 +30,13 @@ pub struct TrainingOptions {
 impl Default for TrainingOptions {
     fn default() -> Self {
         Self {
-            epochs: 10,
+            epochs: 5,
             learning_rate: 0.01,
             batch: 256,
             patience: 2,
             seed: 0,
         }
     }
-}
-
-/// Texts as tokens.
-#[derive(Default)]
-pub(super) struct Texts {
-    ids: Vec<u32>,
-    ends: Vec<usize>,
-}
-
-impl Texts {
-    pub(super) fn push(&mut self, ids: impl IntoIterator<Item = u32>) {
-        self.ids.extend(ids);
-        self.ends.push(self.ids.len());
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    fn ids(&self, text: usize) -> &[u32] {
-        let start = text.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.ids[start..self.ends[text]]
-    }
-
-    /// The sum of a text's rows, which begin every `stride` values.
-    pub(super) fn sum(&self, text: usize, rows: &[f32], stride: usize, sum: &mut [f32]) {
-        sum.fill(0.0);
-        for &id in self.ids(text) {
-            let row = &rows[id as usize * stride..][..sum.len()];
-            sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-        }
-    }
-
-    /// The sums of every `step`-th text's rows of `dims` values, row-major.
-    pub(super) fn sums(&self, rows: &[f32], dims: usize, step: usize) -> Vec<f32> {
-        let mut sums = vec![0.0; self.len().div_ceil(step) * dims];
-        sums.par_chunks_exact_mut(dims)
-            .enumerate()
-            .for_each(|(at, sum)| self.sum(at * step, rows, dims, sum));
-        sums
-    }
-}
-
-/// Rows in training: of each token its values, then Adam's first and second moments of them.
-pub(super) struct Trainer<'d> {
-    state: Vec<f32>,
-    dims: usize,
-    texts: &'d Texts,
-    /// A unit vector a text.
-    targets: &'d [f32],
-    /// Steps taken.
-    steps: i32,
 }
 
 /// After an epoch.
@@ -102,50 +51,77 @@ pub struct Epoch {
 /// One text in so many is held out.
 const HELD_OUT: usize = 50;
 
-const FIRST_DECAY: f32 = 0.9;
-const SECOND_DECAY: f32 = 0.999;
-const EPSILON: f32 = 1e-8;
+/// What texts' vectors are to be.
+pub(super) struct Lesson<'d> {
+    pub(super) texts: &'d Texts,
+    /// A unit vector a text, row-major.
+    pub(super) targets: &'d [f16],
+    pub(super) dims: usize,
+}
 
-impl<'d> Trainer<'d> {
-    pub(super) fn new(rows: &[f32], dims: usize, texts: &'d Texts, targets: &'d [f32]) -> Self {
-        let mut state = vec![0.0; 3 * rows.len()];
-        for (state, row) in state
-            .chunks_exact_mut(3 * dims)
-            .zip(rows.chunks_exact(dims))
-        {
-            state[..dims].copy_from_slice(row);
-        }
-        Self {
-            state,
-            dims,
-            texts,
-            targets,
-            steps: 0,
-        }
+impl Lesson<'_> {
+    /// Turns the sum of a text's rows into the gradient, for that sum, of the squared distance 1 - cosine from the text's target; the
+    /// distance. `target` is overwritten.
+    fn gradient(&self, text: usize, sum: &mut [f32], target: &mut [f32]) -> f32 {
+        self.target(text, target);
+        gradient_of_squared_distance(sum, target)
     }
 
-    fn rows(&self) -> Vec<f32> {
-        let rows = self.state.chunks_exact(3 * self.dims);
-        rows.flat_map(|state| &state[..self.dims])
-            .copied()
-            .collect()
+    fn target(&self, text: usize, out: &mut [f32]) {
+        self.targets[text * self.dims..][..self.dims].convert_to_f32_slice(out);
     }
 
-    fn sum(&self, text: usize, sum: &mut [f32]) {
-        self.texts.sum(text, &self.state, 3 * self.dims, sum);
+    /// The mean cosine of texts with their targets.
+    fn cosine(&self, table: &Table, texts: &[usize]) -> f32 {
+        let cosines: Vec<f64> = texts
+            .par_iter()
+            .map_init(
+                || (vec![0.0; self.dims], vec![0.0; self.dims]),
+                |(sum, target), &text| {
+                    table.sum(self.texts.ids(text), sum);
+                    self.target(text, target);
+                    let length = dot(sum, sum).sqrt();
+                    f64::from(dot(sum, target) / length.max(f32::MIN_POSITIVE))
+                },
+            )
+            .collect();
+        (cosines.iter().sum::<f64>() / texts.len().max(1) as f64) as f32
     }
 
-    fn target(&self, text: usize) -> &'d [f32] {
-        &self.targets[text * self.dims..][..self.dims]
+    /// One step; the sum of the texts' distances before it.
+    fn step(&self, table: &mut Table, batch: &[usize], learning_rate: f32) -> f64 {
+        let dims = self.dims;
+        let texts: Vec<&[u32]> = batch.iter().map(|&text| self.texts.ids(text)).collect();
+        let mut gradients = vec![0.0; batch.len() * dims];
+        let distances: Vec<f64> = gradients
+            .par_chunks_exact_mut(dims)
+            .zip(&texts)
+            .zip(batch)
+            .map_init(
+                || vec![0.0; dims],
+                |target, ((gradient, ids), &text)| {
+                    table.sum(ids, gradient);
+                    f64::from(self.gradient(text, gradient, target))
+                },
+            )
+            .collect();
+        table.step(&texts, &gradients, learning_rate);
+        distances.iter().sum()
     }
 
-    /// Trains, and keeps the rows that were best on the texts held out. `report` hears of each epoch.
+    /// Trains rows, and keeps those that were best on the texts held out. `report` hears of each epoch. Goes on from
+    /// the checkpoint, if it has one, and keeps one after each epoch.
+    ///
+    /// # Errors
+    /// Those of writing a checkpoint.
     pub(super) fn train(
-        &mut self,
+        &self,
+        rows: &[f32],
         options: &TrainingOptions,
+        checkpoint: &Checkpoint,
         progress: &dyn Progress,
         mut report: impl FnMut(usize, Epoch),
-    ) -> Vec<f32> {
+    ) -> Result<Vec<f32>> {
         // Texts without known tokens teach nothing.
         let known = |&text: &usize| !self.texts.ids(text).is_empty();
         let (held_out, mut order): (Vec<usize>, Vec<usize>) = (0..self.texts.len())
@@ -153,112 +129,58 @@ impl<'d> Trainer<'d> {
             .partition(|text| text % HELD_OUT == HELD_OUT - 1);
         let mut generator = Xoshiro256Plus::seed_from_u64(options.seed);
         let steps = options.epochs * order.len().div_ceil(options.batch);
-        let (mut best, mut best_rows) = (self.cosine(&held_out), self.rows());
-        let mut since_best = 0;
+        let mut now = checkpoint.read(rows.len(), self.dims).unwrap_or_else(|| {
+            let table = Table::new(rows, self.dims);
+            Progressed {
+                epochs: 0,
+                since_best: 0,
+                best: self.cosine(&table, &held_out),
+                best_rows: rows.to_vec(),
+                table,
+            }
+        });
         for epoch in 1..=options.epochs {
             order.shuffle(&mut generator);
+            if epoch <= now.epochs {
+                continue;
+            }
+            if now.since_best >= options.patience {
+                break;
+            }
             progress.begin(
                 &format!("Training, epoch {epoch} of {}", options.epochs),
                 order.len() as u64,
             );
-            let mut loss = 0.0;
+            let mut distance = 0.0;
             for batch in order.chunks(options.batch) {
-                let left = 1.0 - self.steps as f32 / steps as f32;
-                loss += self.step(batch, options.learning_rate * left);
+                let left = 1.0 - now.table.steps as f32 / steps as f32;
+                distance += self.step(&mut now.table, batch, options.learning_rate * left);
                 progress.advance(batch.len() as u64);
             }
             progress.finish();
-            let epoch_of = Epoch {
-                loss: (loss / order.len().max(1) as f64) as f32,
-                held_out: self.cosine(&held_out),
+            let of_epoch = Epoch {
+                loss: (distance / order.len().max(1) as f64) as f32,
+                held_out: self.cosine(&now.table, &held_out),
             };
-            report(epoch, epoch_of);
-            if epoch_of.held_out > best || held_out.is_empty() {
-                (best, best_rows, since_best) = (epoch_of.held_out, self.rows(), 0);
+            report(epoch, of_epoch);
+            now.epochs = epoch;
+            if of_epoch.held_out > now.best || held_out.is_empty() {
+                now.best = of_epoch.held_out;
+                now.best_rows = now.table.rows();
+                now.since_best = 0;
             } else {
-                since_best += 1;
-                if since_best >= options.patience {
-                    break;
-                }
+                now.since_best += 1;
             }
+            checkpoint.write(&now)?;
         }
-        best_rows
-    }
-
-    /// The mean cosine of texts with their targets.
-    fn cosine(&self, texts: &[usize]) -> f32 {
-        let cosines: Vec<f64> = texts
-            .par_iter()
-            .map_init(
-                || vec![0.0; self.dims],
-                |sum, &text| {
-                    self.sum(text, sum);
-                    let length = dot(sum, sum).sqrt();
-                    let cosine = dot(sum, self.target(text)) / length.max(f32::MIN_POSITIVE);
-                    f64::from(cosine)
-                },
-            )
-            .collect();
-        (cosines.iter().sum::<f64>() / texts.len().max(1) as f64) as f32
-    }
-
-    /// One step of Adam; the sum of the texts' losses before it.
-    fn step(&mut self, batch: &[usize], learning_rate: f32) -> f64 {
-        let dims = self.dims;
-        let mut gradients = vec![0.0; batch.len() * dims];
-        let losses: Vec<f64> = gradients
-            .par_chunks_exact_mut(dims)
-            .zip(batch)
-            .map(|(gradient, &text)| {
-                self.sum(text, gradient);
-                f64::from(gradient_of_loss(gradient, self.target(text)))
-            })
-            .collect();
-        // All occurrences of tokens, those of a token together and in the order of texts.
-        let mut occurrences: Vec<(u32, u32)> = (0..)
-            .zip(batch)
-            .flat_map(|(at, &text)| self.texts.ids(text).iter().map(move |&id| (id, at)))
-            .collect();
-        occurrences.par_sort_unstable();
-        self.steps += 1;
-        let adam = Adam {
-            learning_rate,
-            first_correction: 1.0 / (1.0 - FIRST_DECAY.powi(self.steps)),
-            second_correction: 1.0 / (1.0 - SECOND_DECAY.powi(self.steps)),
-            scale: 1.0 / batch.len() as f32,
-        };
-        let mut rest = self.state.as_mut_slice();
-        let mut before = 0;
-        let mut touched = Vec::new();
-        for group in occurrences.chunk_by(|a, b| a.0 == b.0) {
-            let at = group[0].0 as usize;
-            let (state, behind) = rest
-                .split_at_mut((at - before) * 3 * dims)
-                .1
-                .split_at_mut(3 * dims);
-            touched.push((state, group));
-            (rest, before) = (behind, at + 1);
-        }
-        touched.into_par_iter().for_each_init(
-            || vec![0.0; dims],
-            |gradient, (state, group)| {
-                gradient.fill(0.0);
-                for &(_, at) in group {
-                    let of_text = &gradients[at as usize * dims..][..dims];
-                    gradient
-                        .iter_mut()
-                        .zip(of_text)
-                        .for_each(|(sum, x)| *sum += x);
-                }
-                adam.update(state, gradient);
-            },
-        );
-        losses.iter().sum()
+        checkpoint.remove();
+        Ok(now.best_rows)
     }
 }
 
-/// Turns the sum of a text's rows into the gradient, for each of the rows, of 1 - cosine with a unit vector; the loss.
-fn gradient_of_loss(sum: &mut [f32], target: &[f32]) -> f32 {
+/// Turns a sum of rows into the gradient, for that sum, of `(1 - cosine)²` with a unit vector; 1 - cosine. The square, so that the
+/// texts a model does worst at count most.
+fn gradient_of_squared_distance(sum: &mut [f32], target: &[f32]) -> f32 {
     let squares = dot(sum, sum);
     if squares <= 0.0 {
         sum.fill(0.0);
@@ -266,50 +188,11 @@ fn gradient_of_loss(sum: &mut [f32], target: &[f32]) -> f32 {
     }
     let inverse = 1.0 / squares.sqrt();
     let cosine = dot(sum, target) * inverse;
+    let slope = 2.0 * (1.0 - cosine);
     for (x, target) in sum.iter_mut().zip(target) {
-        *x = (cosine * inverse * *x - target) * inverse;
+        *x = slope * (cosine * inverse * *x - target) * inverse;
     }
     1.0 - cosine
-}
-
-/// Adam (Kingma and Ba, 2015) on rows that have a gradient; moments of others stay as they are.
-struct Adam {
-    learning_rate: f32,
-    first_correction: f32,
-    second_correction: f32,
-    /// What gradients are multiplied by.
-    scale: f32,
-}
-
-impl Adam {
-    fn update(&self, state: &mut [f32], gradient: &[f32]) {
-        let dims = gradient.len();
-        let (values, moments) = state.split_at_mut(dims);
-        let (first, second) = moments.split_at_mut(dims);
-        for (((value, first), second), gradient) in
-            values.iter_mut().zip(first).zip(second).zip(gradient)
-        {
-            let gradient = gradient * self.scale;
-            *first += (1.0 - FIRST_DECAY) * (gradient - *first);
-            *second += (1.0 - SECOND_DECAY) * (gradient * gradient - *second);
-            let spread = (*second * self.second_correction).sqrt() + EPSILON;
-            *value -= self.learning_rate * *first * self.first_correction / spread;
-        }
-    }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // In lanes, so that it can be vectorised.
-    let mut lanes = [0.0_f32; 16];
-    let (a_lanes, a_rest) = a.as_chunks::<16>();
-    let (b_lanes, b_rest) = b.as_chunks::<16>();
-    for (a, b) in a_lanes.iter().zip(b_lanes) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    lanes.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]
@@ -321,19 +204,20 @@ mod tests {
     fn the_gradient_is_the_slope_of_the_loss() {
         let sum = [0.5, -1.0, 2.0, 0.25];
         let target = [0.1_f32, 0.7, -0.5, 0.5];
+        let loss = |sum: &[f32; 4]| gradient_of_squared_distance(&mut sum.clone(), &target).powi(2);
         let mut gradient = sum;
-        let loss = gradient_of_loss(&mut gradient, &target);
+        gradient_of_squared_distance(&mut gradient, &target);
         for at in 0..4 {
-            let mut moved = sum;
-            moved[at] += 1e-3;
-            let slope = (gradient_of_loss(&mut moved, &target) - loss) / 1e-3;
+            let (mut up, mut down) = (sum, sum);
+            up[at] += 1e-2;
+            down[at] -= 1e-2;
+            let slope = (loss(&up) - loss(&down)) / 2e-2;
             assert!((slope - gradient[at]).abs() < 1e-3, "{slope} {gradient:?}");
         }
     }
 
-    #[test]
-    fn training_finds_rows_and_does_not_depend_on_threads() {
-        let dims = 4;
+    /// Texts of two tokens, and targets that rows can meet.
+    fn lesson() -> (Texts, Vec<f16>) {
         let mut texts = Texts::default();
         let mut targets = Vec::new();
         for at in 0..500_u32 {
@@ -345,32 +229,57 @@ mod tests {
                 *x = 2.0 * row(a) + row(b);
             }
             super::super::features::normalize(&mut target);
-            targets.extend(target);
+            targets.extend(target.map(f16::from_f32));
         }
+        (texts, targets)
+    }
+
+    #[test]
+    fn training_finds_rows_whatever_the_threads_and_wherever_it_was_stopped() {
+        let dims = 4;
+        let (texts, targets) = lesson();
+        let lesson = Lesson {
+            texts: &texts,
+            targets: &targets,
+            dims,
+        };
         let rows: Vec<f32> = (0..12 * dims)
             .map(|at| ((at * 7) % 5) as f32 - 2.0)
             .collect();
         let options = TrainingOptions {
             epochs: 30,
-            learning_rate: 0.1,
+            learning_rate: 0.2,
             batch: 32,
             ..TrainingOptions::default()
         };
-        let train = |threads| {
+        let folder = tempfile::tempdir().unwrap();
+        let train = |threads, checkpoint: &Checkpoint| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.unwrap().install(|| {
                 let mut epochs = Vec::new();
-                let mut trainer = Trainer::new(&rows, dims, &texts, &targets);
-                let rows = trainer.train(&options, &Silent, |_, epoch| epochs.push(epoch));
-                (rows, epochs)
+                let report = |_, epoch| epochs.push(epoch);
+                let trained = lesson.train(&rows, &options, checkpoint, &Silent, report);
+                (trained.unwrap(), epochs)
             })
         };
-        let (one, two) = (train(1), train(2));
+        let none = Checkpoint::new(folder.path(), "none");
+        let (one, two) = (train(1, &none), train(2, &none));
         assert!(one == two);
-        let best = one
-            .1
-            .iter()
-            .fold(0.0_f32, |best, epoch| best.max(epoch.held_out));
-        assert!(best > 0.99, "{best}");
+        let held_out = one.1.iter().map(|epoch| epoch.held_out);
+        let best = held_out.fold(0.0_f32, f32::max);
+        assert!(best > 0.98, "{best}");
+
+        // Stopped after any epoch, which a panic in its report is like: what was kept is that of the epoch before.
+        for stop in [1, 2, 7] {
+            let kept = Checkpoint::new(folder.path(), "kept");
+            let stopped = std::panic::catch_unwind(|| {
+                let report = |epoch, _| assert!(epoch < stop + 1, "stop");
+                lesson.train(&rows, &options, &kept, &Silent, report)
+            });
+            assert!(stopped.is_err());
+            let (resumed, epochs) = train(2, &kept);
+            assert!(resumed == one.0 && epochs == one.1[stop..]);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -9,6 +9,7 @@ mod pareto_page;
 mod report;
 mod teacher;
 mod texts;
+mod tsv;
 
 use std::process::ExitCode;
 

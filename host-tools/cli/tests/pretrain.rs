@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
 
 use tempfile::TempDir;
 
@@ -11,23 +12,35 @@ const WORDS: [&str; 12] = [
     "bad", "cab", "dab", "bead", "decade", "cede", "face", "a", "b", "aced", "ebb", "é",
 ];
 
-/// A scratch folder with a corpus of two shards and a bit.
+/// Numbers that look random and are the same in each run (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn new() -> Self {
+        Self(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) as usize % end
+    }
+}
+
+/// A scratch folder with a corpus of two shards and a bit; word lists make it three and a bit.
 struct Sandbox(TempDir);
+
+const SHARDS: usize = 4;
 
 impl Sandbox {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut state = 0x2545_F491_4F6C_DD1D_u64;
-        let mut below = |end: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 33) as usize % end
-        };
+        let mut numbers = Numbers::new();
         let mut corpus = String::new();
         for _ in 0..2100 {
-            for _ in 0..=below(3) {
-                write!(corpus, "{} ", WORDS[below(WORDS.len())]).unwrap();
+            for _ in 0..=numbers.below(3) {
+                write!(corpus, "{} ", WORDS[numbers.below(WORDS.len())]).unwrap();
             }
             corpus.push('\n');
         }
@@ -135,7 +148,7 @@ fn parts_make_the_same_features() {
         sandbox.success(&["--features", "parts", "--shard", part]);
     }
     sandbox.success(&["--features", "whole", "--shard", "1/1"]);
-    assert_eq!(sandbox.files("whole").len(), 3);
+    assert_eq!(sandbox.files("whole").len(), SHARDS);
     assert!(sandbox.files("parts") == sandbox.files("whole"));
     sandbox.success(&["--features", "parts", "-o", "folder", "--codec", "f32"]);
     assert!(sandbox.path("folder/model.safetensors").is_file());
@@ -147,36 +160,116 @@ fn features_lie_beside_an_output_folder_not_in_it() {
     for _ in 0..2 {
         sandbox.success(&["-o", "folder/", "--codec", "f32", "--epochs", "1"]);
         assert!(sandbox.path("folder/model.safetensors").is_file());
-        assert_eq!(sandbox.files("folder.features").len(), 3);
+        assert_eq!(sandbox.files("folder.features").len(), SHARDS);
     }
 }
 
-/// Kills the command when the features folder has so many entries, of whatever name.
-fn kill_at(sandbox: &Sandbox, child: &mut Child, entries: usize) {
+/// What there is in the features folder: how many shards, and when training was last kept.
+fn seen(sandbox: &Sandbox) -> (usize, Option<SystemTime>) {
+    let (mut shards, mut kept) = (0, None);
+    for entry in fs::read_dir(sandbox.path("features")).into_iter().flatten() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name.starts_with("features-") {
+            shards += 1;
+        } else if name.starts_with("training-") && name.ends_with(".safetensors") {
+            kept = entry.metadata().and_then(|file| file.modified()).ok();
+        }
+    }
+    (shards, kept)
+}
+
+/// Starts the command and kills it when there are so many shards, or `None` if training is to be kept anew, and it
+/// has been looked at so many times after that.
+fn kill_at(sandbox: &Sandbox, args: &[&str], shards: Option<usize>, looks: usize) {
+    let before = seen(sandbox).1;
+    let mut child = sandbox.command(args).spawn().unwrap();
+    let mut looked = 0;
     while child.try_wait().unwrap().is_none() {
-        let found = fs::read_dir(sandbox.path("features")).map_or(0, Iterator::count);
-        if found >= entries {
+        let (found, kept) = seen(sandbox);
+        if shards.map_or(kept.is_some() && kept != before, |shards| found >= shards) {
+            looked += 1;
+        }
+        if looked > looks {
             child.kill().unwrap();
             child.wait().unwrap();
             return;
         }
     }
+    panic!("it ended before it was killed");
 }
 
 #[test]
 fn what_was_killed_goes_on_to_the_same_rows() {
     let sandbox = Sandbox::new();
-    let args = ["--features", "features", "-o", "out.fvec", "--codec", "f32"];
+    let args = [
+        "--features",
+        "features",
+        "-o",
+        "out.fvec",
+        "--codec",
+        "f32",
+        "--epochs",
+        "200",
+        "--patience",
+        "200",
+    ];
     sandbox.success(&args);
     let expected = fs::read(sandbox.path("out.fvec")).unwrap();
+    assert_eq!(sandbox.files("features").len(), SHARDS);
     fs::remove_dir_all(sandbox.path("features")).unwrap();
     fs::remove_file(sandbox.path("out.fvec")).unwrap();
-    for entries in [0, 1, 2, 3, 4] {
-        let mut child = sandbox.command(&args).spawn().unwrap();
-        kill_at(&sandbox, &mut child, entries);
+    let mut numbers = Numbers::new();
+    for kill in 0..20 {
+        let shards = (kill < 2 * SHARDS).then_some(kill / 2);
+        kill_at(&sandbox, &args, shards, numbers.below(500));
     }
-    sandbox.success(&args);
+    assert!(!sandbox.path("out.fvec").exists());
+    let resumed = sandbox.success(&args);
+    assert!(!resumed.contains("epoch 1:"), "training began again");
     assert!(fs::read(sandbox.path("out.fvec")).unwrap() == expected);
+    assert_eq!(seen(&sandbox), (SHARDS, None));
+}
+
+#[test]
+fn pairs_bring_texts_together() {
+    let sandbox = Sandbox::new();
+    let cosine = |model: &str| {
+        let bytes = fs::read(sandbox.path(model)).unwrap();
+        let model = flashvec::Model::from_bytes(&bytes).unwrap();
+        let mut encoder = flashvec::Encoder::new(&model);
+        let a = encoder.encode("bead").to_vec();
+        let b = encoder.encode("face").to_vec();
+        flashvec::cosine(&a, &b)
+    };
+    let args = ["-o", "out.fvec", "--codec", "f32", "--features", "features"];
+    sandbox.success(&args);
+    let before = cosine("out.fvec");
+    let mut scored = "score\tsentence1\tsentence2\n".to_owned();
+    let mut positive = "sentence1\tsentence2\n".to_owned();
+    for at in 0..60 {
+        let (a, b) = (WORDS[at % 7], WORDS[(at * 5 + 1) % 7]);
+        write!(scored, "1\t{a} {b}\tdab\n5\tbead\tface\n").unwrap();
+        write!(positive, "{a}\t{a} {b}\nbead\tface\n").unwrap();
+    }
+    for pairs in [scored, positive] {
+        fs::write(sandbox.path("pairs.tsv"), pairs).unwrap();
+        sandbox.success(&[&args[..], &["--pairs", "pairs.tsv", "--pair-epochs", "20"]].concat());
+        let after = cosine("out.fvec");
+        assert!(after > before + 0.05, "{before} {after}");
+    }
+    for (pairs, part) in [
+        ("score\tsentence1\n1\ta\n", "sentence2"),
+        ("score\tsentence1\tsentence2\nx\ta\tb\n", "the score"),
+        ("sentence1\tsentence2\n", "no pairs"),
+    ] {
+        fs::write(sandbox.path("pairs.tsv"), pairs).unwrap();
+        let stderr = sandbox.failure(&[&args[..], &["--pairs", "pairs.tsv"]].concat());
+        assert!(
+            stderr.contains(part) && stderr.contains("pairs.tsv"),
+            "{stderr}"
+        );
+    }
 }
 
 #[test]

@@ -1,17 +1,22 @@
 //! `flashvec pretrain`.
 
+mod corpus;
+
 use std::path::{Path, PathBuf};
 
 use flashvec::Codec;
 use flashvec_distiller::pca::Dims;
-use flashvec_distiller::pretrain::{Corpus, Epoch, Features, SHARD_TEXTS, TrainingOptions, train};
+use flashvec_distiller::pretrain::{
+    Corpus, Epoch, Features, PairOptions, Pairs, SHARD_TEXTS, TrainingOptions, train,
+};
 use flashvec_distiller::{Bar, DistillOptions, Progress, distill};
 
+use self::corpus::{CorpusTexts, TextArgs};
 use super::distill::{Target, codec};
 use super::flash::{ByHand, FlashArgs};
 use crate::error::{Error, Result};
 use crate::teacher::TeacherArgs;
-use crate::texts::Texts;
+use crate::tsv::Tsv;
 
 /// Distil a sentence-transformer and train the rows on text, for better embeddings of sentences
 #[derive(clap::Args)]
@@ -26,9 +31,14 @@ pub struct Args {
     #[command(flatten)]
     teacher: TeacherArgs,
 
-    /// Files of texts, one a line: sentences, some ten thousand or more
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
-    corpus: Vec<PathBuf>,
+    #[command(flatten)]
+    texts: TextArgs,
+
+    /// Tab-separated file with a header line, to learn from at the end: columns sentence1, sentence2 and score for
+    /// pairs that people found more or less alike, on any scale; sentence1 and sentence2 alone for pairs that belong
+    /// together, such as questions and their answers
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    pairs: Option<PathBuf>,
 
     /// `.fvec` file for an image; any other name for a Model2Vec folder
     #[arg(long, short, value_name = "OUT", required_unless_present = "shard")]
@@ -54,6 +64,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = TrainingOptions::default().epochs)]
     epochs: usize,
 
+    /// Times in a row without a better score on held-out texts after which training ends
+    #[arg(long, value_name = "N", default_value_t = TrainingOptions::default().patience)]
+    patience: usize,
+
     /// Adam's step at the beginning of training, as a share of what rows' values are on average
     #[arg(long, value_name = "X", default_value_t = TrainingOptions::default().learning_rate)]
     learning_rate: f32,
@@ -61,6 +75,10 @@ pub struct Args {
     /// Texts a training step
     #[arg(long, value_name = "N", default_value_t = TrainingOptions::default().batch)]
     batch: usize,
+
+    /// Times training goes through the pairs
+    #[arg(long, value_name = "N", default_value_t = PairOptions::default().epochs, requires = "pairs")]
+    pair_epochs: usize,
 
     /// What the order of texts is drawn from: the same seed gives the same rows
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -96,8 +114,8 @@ pub fn run(args: &Args) -> Result<()> {
         epochs: args.epochs,
         learning_rate: args.learning_rate,
         batch: args.batch,
+        patience: args.patience,
         seed: args.seed,
-        ..TrainingOptions::default()
     };
     if options.batch == 0 || !(options.learning_rate > 0.0 && options.learning_rate.is_finite()) {
         return Err(Error::Arguments(
@@ -115,7 +133,8 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Makes one machine's part of the features.
 fn make_shards(args: &Args, Shard { part, of }: Shard, folder: &Path) -> Result<()> {
-    let count = count_texts(args)?;
+    let corpus = CorpusTexts::read(&args.texts)?;
+    let count = corpus.total();
     let source = args.teacher.open()?;
     let teacher = args.teacher.load(&source)?;
     let mut features = Features::open(&*teacher, &source, args.max_tokens, folder)?;
@@ -125,7 +144,7 @@ fn make_shards(args: &Args, Shard { part, of }: Shard, folder: &Path) -> Result<
         .sum();
     let bar = Bar::default();
     bar.begin("Teacher, texts", texts as u64);
-    for_each_shard(args, |number, texts| {
+    corpus.for_each_shard(|number, texts| {
         if number % of == part {
             features.make(number, texts, &bar)?;
         }
@@ -141,11 +160,12 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
     let for_flash = args.flash.wanted(&target)?;
     let codec = args.codec.unwrap_or(target.default_codec());
     target.check_codec(codec)?;
-    let count = count_texts(args)?;
-    if count <= args.dims {
+    let texts = CorpusTexts::read(&args.texts)?;
+    if texts.texts() <= args.dims {
         // Said before the long part, not after it.
         return Err(Error::Arguments(format!(
-            "{count} texts are too few for rows of {} dimensions; give more than that, better some ten thousand",
+            "{} texts are too few for rows of {} dimensions; give more than that, better some ten thousand",
+            texts.texts(),
             args.dims
         )));
     }
@@ -163,8 +183,13 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
     };
     let model = distill(&*teacher, &source, &distilled, &bar)?;
     let mut corpus = Corpus::new(&model)?;
-    bar.begin("Teacher, texts", count as u64);
-    for_each_shard(args, |number, texts| {
+    let pairs = args
+        .pairs
+        .as_deref()
+        .map(|path| read_pairs(path, &corpus))
+        .transpose()?;
+    bar.begin("Teacher, texts", texts.total() as u64);
+    texts.for_each_shard(|number, texts| {
         features.make(number, texts, &bar)?;
         Ok(corpus.push(texts)?)
     })?;
@@ -172,12 +197,16 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
     let report = |epoch: usize, Epoch { loss, held_out }: Epoch| {
         eprintln!("epoch {epoch}: loss {loss:.4}, mean cosine of held-out texts {held_out:.4}");
     };
-    let vectors = |number| features.read(number);
+    let pair_options = PairOptions {
+        epochs: args.pair_epochs,
+        seed: args.seed,
+        ..PairOptions::default()
+    };
     let trained = train(
         &model,
         &corpus,
-        features.width(),
-        vectors,
+        &features,
+        pairs.as_ref().map(|pairs| (pairs, &pair_options)),
         options,
         &bar,
         report,
@@ -190,7 +219,8 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
         dims: None,
         vocab_size: None,
     };
-    args.flash.write(&trained, by_hand, &args.corpus, output)
+    args.flash
+        .write(&trained, by_hand, &args.texts.corpus, output)
 }
 
 /// The folder for features that nobody named: beside the output, also if that is a folder.
@@ -200,40 +230,27 @@ fn beside(output: &Path) -> PathBuf {
     output.with_file_name(name)
 }
 
-/// Texts of all files.
-fn count_texts(args: &Args) -> Result<usize> {
-    let mut count = 0;
-    for path in &args.corpus {
-        let mut texts = Texts::file(path)?;
-        while texts.next()?.is_some() {
-            count += 1;
-        }
-    }
-    if count == 0 {
-        return Err(Error::Arguments("the corpus has no texts".to_owned()));
-    }
-    Ok(count)
-}
-
-/// Calls `visit` with each shard's number and texts.
-fn for_each_shard(
-    args: &Args,
-    mut visit: impl FnMut(usize, &[String]) -> Result<()>,
-) -> Result<()> {
-    let (mut number, mut shard) = (0, Vec::with_capacity(SHARD_TEXTS));
-    for path in &args.corpus {
-        let mut texts = Texts::file(path)?;
-        while let Some(text) = texts.next()? {
-            shard.push(text);
-            if shard.len() == SHARD_TEXTS {
-                visit(number, &shard)?;
-                number += 1;
-                shard.clear();
+/// Reads pairs for the model whose corpus this is.
+fn read_pairs(path: &Path, corpus: &Corpus) -> Result<Pairs> {
+    let mut rows = Tsv::open(path, &[])?;
+    let (first, second) = (rows.column("sentence1")?, rows.column("sentence2")?);
+    let score = rows.find("score");
+    let (mut sentences, mut scores) = ((Vec::new(), Vec::new()), Vec::new());
+    while let Some(cells) = rows.next()? {
+        let pair = (cells[first].to_owned(), cells[second].to_owned());
+        if let Some(score) = score {
+            let cell = cells[score].to_owned();
+            match cell.parse::<f32>() {
+                Ok(value) if value.is_finite() => scores.push(value),
+                _ => return Err(rows.error(format!("the score {cell:?} is no number"))),
             }
         }
+        sentences.0.push(pair.0);
+        sentences.1.push(pair.1);
     }
-    if shard.is_empty() {
-        return Ok(());
+    if sentences.0.is_empty() {
+        return Err(rows.error("there are no pairs below the header line"));
     }
-    visit(number, &shard)
+    let scores = score.map(|_| scores);
+    Ok(corpus.pairs(&sentences.0, &sentences.1, scores)?)
 }

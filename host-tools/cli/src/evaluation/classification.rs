@@ -8,8 +8,8 @@ use flashvec_distiller::Progress;
 
 use super::embed;
 use super::logistic_regression::LogisticRegression;
-use super::tsv::Tsv;
 use crate::error::{Error, Result};
+use crate::tsv::Tsv;
 
 /// Texts with labels, to fit a classifier and to test it.
 pub struct ClassificationSet {

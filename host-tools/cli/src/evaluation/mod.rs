@@ -4,7 +4,6 @@ pub mod classification;
 mod logistic_regression;
 pub mod retrieval;
 pub mod sts;
-mod tsv;
 
 use flashvec::Model;
 use flashvec_distiller::Progress;

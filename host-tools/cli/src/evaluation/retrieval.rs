@@ -8,8 +8,8 @@ use flashvec_distiller::Progress;
 use rayon::prelude::*;
 
 use super::embed;
-use super::tsv::Tsv;
 use crate::error::{Error, Result};
+use crate::tsv::Tsv;
 
 /// Ranks that count.
 const CUTOFF: usize = 10;
