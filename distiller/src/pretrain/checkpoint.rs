@@ -8,6 +8,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::table::Table;
+use super::training::Epoch;
 use crate::files::write_file_again;
 use crate::tensors::TensorFile;
 use crate::{Error, Result};
@@ -16,16 +17,18 @@ const STATE: &str = "state";
 const BEST_ROWS: &str = "best_rows";
 /// The entries of the file's metadata.
 const MADE_OF: &str = "made_of";
-const EPOCHS: &str = "epochs";
 const STEPS: &str = "steps";
 const SINCE_BEST: &str = "since_best";
 /// As bits, so that not one is lost.
 const BEST: &str = "best_bits";
+/// Two values an epoch: loss and score of held-out texts.
+const HISTORY: &str = "history";
 
 /// Training after some epochs.
 #[derive(Debug, PartialEq)]
 pub(super) struct Progressed {
-    pub(super) epochs: usize,
+    /// The epochs that are done.
+    pub(super) history: Vec<Epoch>,
     pub(super) since_best: usize,
     pub(super) best: f32,
     pub(super) best_rows: Vec<f32>,
@@ -61,8 +64,13 @@ impl Checkpoint {
             (values.len() == count).then_some(values)
         };
         let number = |name: &str| file.metadata(name)?.parse::<u32>().ok();
+        let history = tensors.tensor(HISTORY).ok()?;
+        let history = file.finite_f32(HISTORY, &history).ok()?;
+        let epochs = history.as_chunks().0.iter();
         Some(Progressed {
-            epochs: number(EPOCHS)? as usize,
+            history: epochs
+                .map(|&[loss, held_out]| Epoch { loss, held_out })
+                .collect(),
             since_best: number(SINCE_BEST)? as usize,
             best: f32::from_bits(number(BEST)?),
             best_rows: read(BEST_ROWS, values)?,
@@ -82,14 +90,19 @@ impl Checkpoint {
         };
         let state = bytes(&now.table.state);
         let best_rows = bytes(&now.best_rows);
+        let epochs = now.history.iter();
+        let history: Vec<f32> = epochs
+            .flat_map(|epoch| [epoch.loss, epoch.held_out])
+            .collect();
+        let history_bytes = bytes(&history);
         let view = |values: &[f32], bytes| TensorView::new(Dtype::F32, vec![values.len()], bytes);
         let tensors = [
             (STATE, view(&now.table.state, &state).map_err(failed)?),
             (BEST_ROWS, view(&now.best_rows, &best_rows).map_err(failed)?),
+            (HISTORY, view(&history, &history_bytes).map_err(failed)?),
         ];
         let metadata: HashMap<String, String> = [
             (MADE_OF, self.made_of.clone()),
-            (EPOCHS, now.epochs.to_string()),
             (STEPS, now.table.steps.to_string()),
             (SINCE_BEST, now.since_best.to_string()),
             (BEST, now.best.to_bits().to_string()),

@@ -97,6 +97,13 @@ impl<'t> Features<'t> {
         self.teacher.hidden_size()
     }
 
+    /// Whether a word is one of the teacher's tokens.
+    pub(super) fn is_token(&self, word: &str) -> bool {
+        self.tokenizer
+            .encode_fast(word, false)
+            .is_ok_and(|encoding| encoding.len() == 1)
+    }
+
     /// Makes a shard, unless it is there.
     ///
     /// # Errors

@@ -123,6 +123,13 @@ impl Corpus {
     }
 }
 
+/// A model that has learned from text.
+pub struct Trained {
+    pub model: StaticModel,
+    /// All epochs that training took, those before a checkpoint included.
+    pub epochs: Vec<Epoch>,
+}
+
 /// Trains the rows of `model`, all of them `f32` with neither weights nor mapping, on a corpus and the teacher's
 /// vectors of it, of which all shards have been made; then on pairs, if there are any. `report` hears of each epoch.
 ///
@@ -140,7 +147,7 @@ pub fn train(
     options: &TrainingOptions,
     progress: &dyn Progress,
     report: impl FnMut(usize, Epoch),
-) -> Result<StaticModel> {
+) -> Result<Trained> {
     let dims = model.dims;
     let (Rows::F32(rows), None, None) = (&model.rows, &model.weights, &model.mapping) else {
         let what = "only f32 rows without weights and mapping are trained".to_owned();
@@ -158,14 +165,17 @@ pub fn train(
         targets: &targets,
         dims,
     };
-    let mut trained = lesson.train(&start, options, &checkpoint, progress, report)?;
+    let (mut trained, epochs) = lesson.train(&start, options, &checkpoint, progress, report)?;
     trained.iter_mut().for_each(|x| *x *= scale);
     if let Some((pairs, options)) = pairs {
         let (start, scale) = unit_scale(&trained)?;
         trained = pairs.train(&start, dims, options, progress);
         trained.iter_mut().for_each(|x| *x *= scale);
     }
-    Ok(model.with_rows(model.tokenizer.clone(), trained, dims))
+    Ok(Trained {
+        model: model.with_rows(model.tokenizer.clone(), trained, dims),
+        epochs,
+    })
 }
 
 /// The targets of all texts, row-major. In 16 bits: there is one a text, for as many texts as there are.

@@ -109,8 +109,8 @@ impl Lesson<'_> {
         distances.iter().sum()
     }
 
-    /// Trains rows, and keeps those that were best on the texts held out. `report` hears of each epoch. Goes on from
-    /// the checkpoint, if it has one, and keeps one after each epoch.
+    /// Trains rows; those that were best on the texts held out, and all epochs. `report` hears of each as it ends. Goes
+    /// on from the checkpoint, if there is one, and keeps one after each epoch.
     ///
     /// # Errors
     /// Those of writing a checkpoint.
@@ -121,7 +121,7 @@ impl Lesson<'_> {
         checkpoint: &Checkpoint,
         progress: &dyn Progress,
         mut report: impl FnMut(usize, Epoch),
-    ) -> Result<Vec<f32>> {
+    ) -> Result<(Vec<f32>, Vec<Epoch>)> {
         // Texts without known tokens teach nothing.
         let known = |&text: &usize| !self.texts.ids(text).is_empty();
         let (held_out, mut order): (Vec<usize>, Vec<usize>) = (0..self.texts.len())
@@ -132,7 +132,7 @@ impl Lesson<'_> {
         let mut now = checkpoint.read(rows.len(), self.dims).unwrap_or_else(|| {
             let table = Table::new(rows, self.dims);
             Progressed {
-                epochs: 0,
+                history: Vec::new(),
                 since_best: 0,
                 best: self.cosine(&table, &held_out),
                 best_rows: rows.to_vec(),
@@ -141,7 +141,7 @@ impl Lesson<'_> {
         });
         for epoch in 1..=options.epochs {
             order.shuffle(&mut generator);
-            if epoch <= now.epochs {
+            if epoch <= now.history.len() {
                 continue;
             }
             if now.since_best >= options.patience {
@@ -163,7 +163,7 @@ impl Lesson<'_> {
                 held_out: self.cosine(&now.table, &held_out),
             };
             report(epoch, of_epoch);
-            now.epochs = epoch;
+            now.history.push(of_epoch);
             if of_epoch.held_out > now.best || held_out.is_empty() {
                 now.best = of_epoch.held_out;
                 now.best_rows = now.table.rows();
@@ -174,7 +174,7 @@ impl Lesson<'_> {
             checkpoint.write(&now)?;
         }
         checkpoint.remove();
-        Ok(now.best_rows)
+        Ok((now.best_rows, now.history))
     }
 }
 

@@ -5,11 +5,14 @@ mod corpus;
 use std::path::{Path, PathBuf};
 
 use flashvec::Codec;
+use flashvec_distiller::files::write_file;
 use flashvec_distiller::pca::Dims;
 use flashvec_distiller::pretrain::{
     Corpus, Epoch, Features, PairOptions, Pairs, SHARD_TEXTS, TrainingOptions, train,
 };
 use flashvec_distiller::{Bar, DistillOptions, Progress, distill};
+
+use serde_json::json;
 
 use self::corpus::{CorpusTexts, TextArgs};
 use super::distill::{Target, codec};
@@ -84,6 +87,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
+    /// JSON file for the loss and the score of each epoch, which `flashvec report` draws
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    history: Option<PathBuf>,
+
     /// How rows are stored, as for `flashvec distill`
     #[arg(long, value_parser = codec)]
     codec: Option<Codec>,
@@ -134,17 +141,18 @@ pub fn run(args: &Args) -> Result<()> {
 /// Makes one machine's part of the features.
 fn make_shards(args: &Args, Shard { part, of }: Shard, folder: &Path) -> Result<()> {
     let corpus = CorpusTexts::read(&args.texts)?;
-    let count = corpus.total();
     let source = args.teacher.open()?;
     let teacher = args.teacher.load(&source)?;
     let mut features = Features::open(&*teacher, &source, args.max_tokens, folder)?;
+    let texts = corpus.all(&features);
+    let count = texts.total();
     let own = (part..count.div_ceil(SHARD_TEXTS)).step_by(of);
-    let texts: usize = own
+    let own: usize = own
         .map(|at| SHARD_TEXTS.min(count - at * SHARD_TEXTS))
         .sum();
     let bar = Bar::default();
-    bar.begin("Teacher, texts", texts as u64);
-    corpus.for_each_shard(|number, texts| {
+    bar.begin("Teacher, texts", own as u64);
+    texts.for_each_shard(|number, texts| {
         if number % of == part {
             features.make(number, texts, &bar)?;
         }
@@ -188,6 +196,7 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
         .as_deref()
         .map(|path| read_pairs(path, &corpus))
         .transpose()?;
+    let texts = texts.all(&features);
     bar.begin("Teacher, texts", texts.total() as u64);
     texts.for_each_shard(|number, texts| {
         features.make(number, texts, &bar)?;
@@ -211,6 +220,10 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
         &bar,
         report,
     )?;
+    if let Some(path) = &args.history {
+        write_history(path, &trained.epochs)?;
+    }
+    let trained = trained.model;
     if !for_flash {
         return target.write(&trained, &args.flash.image_options(codec));
     }
@@ -228,6 +241,15 @@ fn beside(output: &Path) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(".features");
     output.with_file_name(name)
+}
+
+/// Writes an object with an array `epochs`, of objects with `loss` and `held_out`.
+fn write_history(path: &Path, epochs: &[Epoch]) -> Result<()> {
+    let epochs = epochs
+        .iter()
+        .map(|epoch| json!({ "loss": epoch.loss, "held_out": epoch.held_out }));
+    let history = json!({ "epochs": epochs.collect::<Vec<_>>() });
+    Ok(write_file(path, format!("{history:#}\n").as_bytes())?)
 }
 
 /// Reads pairs for the model whose corpus this is.

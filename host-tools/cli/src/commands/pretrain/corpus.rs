@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flashvec_distiller::pretrain::{Phrases, SHARD_TEXTS, WordCounts, WordLists};
+use flashvec_distiller::pretrain::{Features, Phrases, SHARD_TEXTS, WordCounts, WordLists};
 
 use crate::error::{Error, Result};
 use crate::texts::Texts;
@@ -34,11 +34,19 @@ fn parse_share(value: &str) -> std::result::Result<f64, String> {
 /// A corpus that has been read once, to know how much there is.
 pub struct CorpusTexts<'a> {
     args: &'a TextArgs,
+    texts: usize,
+    phrases: usize,
+    words: WordCounts,
+}
+
+/// A corpus with what is made of it.
+pub struct AllTexts<'a> {
+    args: &'a TextArgs,
+    texts: usize,
     phrases: usize,
     lists: Option<WordLists>,
     /// Lists to draw.
     listed: usize,
-    texts: usize,
 }
 
 impl<'a> CorpusTexts<'a> {
@@ -59,14 +67,11 @@ impl<'a> CorpusTexts<'a> {
         if texts == 0 {
             return Err(Error::Arguments("the corpus has no texts".to_owned()));
         }
-        let lists = counts.lists();
-        let listed = (texts as f64 * args.word_lists).round() as usize;
         Ok(Self {
             args,
-            phrases,
-            listed: lists.as_ref().map_or(0, |_| listed),
-            lists,
             texts,
+            phrases,
+            words: counts,
         })
     }
 
@@ -75,6 +80,21 @@ impl<'a> CorpusTexts<'a> {
         self.texts
     }
 
+    /// With word lists, for a teacher that knows some words and some not.
+    pub fn all(self, features: &Features<'_>) -> AllTexts<'a> {
+        let lists = self.words.lists(features);
+        let listed = (self.texts as f64 * self.args.word_lists).round() as usize;
+        AllTexts {
+            args: self.args,
+            texts: self.texts,
+            phrases: self.phrases,
+            listed: lists.as_ref().map_or(0, |_| listed),
+            lists,
+        }
+    }
+}
+
+impl AllTexts<'_> {
     /// All texts: those of the corpus, then phrases, then lists.
     pub fn total(&self) -> usize {
         self.texts + self.phrases + self.listed
