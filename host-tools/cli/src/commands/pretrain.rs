@@ -83,6 +83,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = PairOptions::default().epochs, requires = "pairs")]
     pair_epochs: usize,
 
+    /// How far rows go to where the pairs bring them, from 0 to 1, which is best for texts like the pairs and less good for others
+    #[arg(long, value_name = "SHARE", default_value_t = PairOptions::default().share, value_parser = parse_pair_share, requires = "pairs")]
+    pair_share: f32,
+
     /// What the order of texts is drawn from: the same seed gives the same rows
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -114,6 +118,13 @@ fn parse_shard(value: &str) -> std::result::Result<Shard, String> {
             .then(|| Shard { part: part - 1, of })
     });
     parsed.ok_or_else(|| "expected the part and the number of parts, such as 3/8".to_owned())
+}
+
+fn parse_pair_share(value: &str) -> std::result::Result<f32, String> {
+    match value.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number from 0 to 1".to_owned()),
+    }
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -208,6 +219,7 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
     };
     let pair_options = PairOptions {
         epochs: args.pair_epochs,
+        share: args.pair_share,
         seed: args.seed,
         ..PairOptions::default()
     };
