@@ -14,9 +14,9 @@ use riscv_rt::entry;
 use semihosting::process;
 
 /// The model is used where it lies: nothing of it is copied to RAM.
-static IMAGE: &[u8] = include_bytes!("../../models/minilm-64d.fvec");
+static IMAGE: &[u8] = include_bytes!("../../models/english-256k.fvec");
 
-const DIMS: usize = 64;
+const DIMS: usize = 256;
 
 const SENTENCES: [&str; 5] = [
     "Turn on the lights in the kitchen.",

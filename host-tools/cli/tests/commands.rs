@@ -16,7 +16,7 @@ impl Sandbox {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let example = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../firmware-examples/models/minilm-64d.fvec");
+            .join("../../firmware-examples/models/english-256k.fvec");
         fs::copy(example, folder.path().join("model.fvec")).unwrap();
         Self(folder)
     }
@@ -112,7 +112,7 @@ fn encode_gives_one_row_a_line_in_order() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [64, 64, 64]);
+    assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 256]);
     assert!(rows[1].iter().all(|&x| x == 0.0));
 
     sandbox.write(
@@ -137,7 +137,7 @@ fn encode_gives_one_row_a_line_in_order() {
     );
     let npy = fs::read(sandbox.path("out.npy")).unwrap();
     assert!(npy.starts_with(b"\x93NUMPY\x01\x00"));
-    assert!(String::from_utf8_lossy(&npy[..128]).contains("'shape': (3, 64)"));
+    assert!(String::from_utf8_lossy(&npy[..128]).contains("'shape': (3, 256)"));
     let values: Vec<f32> = npy[128..]
         .as_chunks::<4>()
         .0
@@ -191,13 +191,13 @@ fn encode_gives_the_same_bytes_whatever_the_threads_and_the_blocks() {
         assert!(one == encode("3", "", &texts), "{output}");
     }
     let values = npy_values(&fs::read(sandbox.path("out.npy")).unwrap());
-    assert_eq!(values.len(), 64 * 60_001);
+    assert_eq!(values.len(), 256 * 60_001);
 
     // As the library encodes each text.
     let image = fs::read(sandbox.path("model.fvec")).unwrap();
     let model = flashvec::Model::from_bytes(&image).unwrap();
     let mut scratch = vec![0; model.scratch_len()];
-    for (text, row) in texts.lines().zip(values.chunks_exact(64)) {
+    for (text, row) in texts.lines().zip(values.chunks_exact(256)) {
         assert!(model.encode(text, &mut scratch).unwrap() == row);
     }
     let lines = fs::read_to_string(sandbox.path("out.jsonl")).unwrap();
@@ -213,7 +213,7 @@ fn encode_gives_the_same_bytes_whatever_the_threads_and_the_blocks() {
         let batch = batch.unwrap();
         assert_eq!(batch.schema().field(0).name(), "embedding");
         let lists = batch.column(0).as_fixed_size_list().clone();
-        assert_eq!(lists.value_length(), 64);
+        assert_eq!(lists.value_length(), 256);
         from_arrow.extend_from_slice(lists.values().as_primitive::<Float32Type>().values());
     }
     assert!(from_arrow == values);
@@ -223,7 +223,7 @@ fn encode_gives_the_same_bytes_whatever_the_threads_and_the_blocks() {
 fn encode_writes_files_without_rows() {
     let sandbox = Sandbox::new();
     for (output, expected) in [
-        ("out.npy", &b"'shape': (0, 64)"[..]),
+        ("out.npy", &b"'shape': (0, 256)"[..]),
         ("out.arrow", b"ARROW1"),
     ] {
         sandbox.stdout(&["encode", "model.fvec", "-o", output], "");
@@ -553,7 +553,7 @@ fn flash_makes_an_image_of_the_size_and_says_what_was_chosen() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     assert!(
-        said.contains("of 8000 tokens") && said.contains("of 49152 bytes"),
+        said.contains("of 12590 tokens") && said.contains("of 49152 bytes"),
         "{said}"
     );
     let bytes = fs::metadata(sandbox.path("small.fvec")).unwrap().len();
