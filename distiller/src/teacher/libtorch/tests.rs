@@ -102,17 +102,20 @@ fn a_batch_too_large_for_the_device_is_told_from_other_failures() {
 }
 
 #[test]
-fn batches_grow_on_a_gpu_alone() {
+fn batches_grow_where_they_may() {
     let source = open(&data("tiny-bert"));
     let mut teacher = LibtorchTeacher::load(&source, Device::Cpu).unwrap();
-    let full = vec![0; CPU_POSITIONS];
-    teacher.grow(&[&full]);
+    let ids = vec![0; MOST_CUDA_POSITIONS];
+    teacher.grow(&[&ids]);
     assert_eq!(teacher.batch_positions(), CPU_POSITIONS);
-    teacher.device = tch::Device::Cuda(0);
-    teacher.batch_positions = AtomicUsize::new(FIRST_CUDA_POSITIONS);
-    let full = vec![0; FIRST_CUDA_POSITIONS];
-    teacher.grow(&[&full[..10]]);
-    assert_eq!(teacher.batch_positions(), FIRST_CUDA_POSITIONS);
-    teacher.grow(&[&full]);
-    assert_eq!(teacher.batch_positions(), 2 * FIRST_CUDA_POSITIONS);
+    // As on a GPU.
+    teacher.grows = AtomicBool::new(true);
+    teacher.grow(&[&ids[..10]]);
+    assert_eq!(teacher.batch_positions(), CPU_POSITIONS);
+    teacher.grow(&[&ids[..CPU_POSITIONS]]);
+    assert_eq!(teacher.batch_positions(), 2 * CPU_POSITIONS);
+    for _ in 0..20 {
+        teacher.grow(&[&ids]);
+    }
+    assert_eq!(teacher.batch_positions(), MOST_CUDA_POSITIONS);
 }
