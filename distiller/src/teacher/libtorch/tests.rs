@@ -76,7 +76,7 @@ fn pools_as_the_other_backend_does() {
     let teacher = LibtorchTeacher::load(&source, Device::Cpu).unwrap();
     let candle = CandleTeacher::load(&source.folder).unwrap();
     // More than one batch, with lengths that alternate.
-    let sequences: Vec<Vec<u32>> = (0..3 * CPU_POSITIONS as u32 / 2)
+    let sequences: Vec<Vec<u32>> = (0..4 * PART_POSITIONS as u32)
         .map(|at| (0..1 + at % 3).map(|place| (at + place) % 30).collect())
         .collect();
     for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Last] {
@@ -106,16 +106,27 @@ fn batches_grow_where_they_may() {
     let source = open(&data("tiny-bert"));
     let mut teacher = LibtorchTeacher::load(&source, Device::Cpu).unwrap();
     let ids = vec![0; MOST_CUDA_POSITIONS];
+    let first = teacher.batch_positions();
     teacher.grow(&[&ids]);
-    assert_eq!(teacher.batch_positions(), CPU_POSITIONS);
+    assert_eq!(teacher.batch_positions(), first);
     // As on a GPU.
     teacher.grows = AtomicBool::new(true);
     teacher.grow(&[&ids[..10]]);
-    assert_eq!(teacher.batch_positions(), CPU_POSITIONS);
-    teacher.grow(&[&ids[..CPU_POSITIONS]]);
-    assert_eq!(teacher.batch_positions(), 2 * CPU_POSITIONS);
+    assert_eq!(teacher.batch_positions(), first);
+    teacher.grow(&[&ids[..first]]);
+    assert_eq!(teacher.batch_positions(), 2 * first);
     for _ in 0..20 {
         teacher.grow(&[&ids]);
     }
     assert_eq!(teacher.batch_positions(), MOST_CUDA_POSITIONS);
+}
+
+#[test]
+fn parts_hold_neighbours_up_to_so_many_tokens() {
+    let long = vec![0; PART_POSITIONS + 1];
+    let half = vec![0; PART_POSITIONS / 2];
+    let sequences: Vec<&[u32]> = vec![&half, &half, &half, &long, &half];
+    let sizes: Vec<usize> = parts(&sequences).iter().map(|part| part.len()).collect();
+    assert_eq!(sizes, [2, 1, 1, 1]);
+    assert!(parts(&[]).is_empty());
 }
