@@ -116,3 +116,54 @@ fn reads_front_matter() {
     assert!(front_matter(&card).is_empty());
     assert!(front_matter(&folder.path().join("gone")).is_empty());
 }
+
+#[test]
+fn weights_may_be_in_pieces() {
+    let folder = copy();
+    let whole = TeacherSource::open(folder.path().to_str().unwrap()).unwrap();
+    fs::remove_file(folder.path().join(WHOLE)).unwrap();
+    let pieces = tiny_bert().join("../teachers/roberta");
+    let mut contents = Vec::new();
+    let mut names: Vec<_> = fs::read_dir(&pieces)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("model"))
+        .collect();
+    names.sort();
+    for name in names {
+        fs::copy(pieces.join(&name), folder.path().join(&name)).unwrap();
+        if name != INDEX {
+            contents.extend(fs::read(pieces.join(&name)).unwrap());
+        }
+    }
+    let source = TeacherSource::open(folder.path().to_str().unwrap()).unwrap();
+    assert_eq!(source.weights_sha256, hex(&Sha256::digest(&contents)));
+    assert_ne!(source.weights_sha256, whole.weights_sha256);
+}
+
+#[test]
+fn a_torchscript_file_is_a_teacher_where_there_is_nothing_else() {
+    let folder = copy();
+    let name = folder.path().to_str().unwrap();
+    let script = folder.path().join("a.pt");
+    fs::write(&script, "a").unwrap();
+    assert_eq!(TeacherSource::open(name).unwrap().script, None);
+    let by_name = TeacherSource::open(script.to_str().unwrap()).unwrap();
+    assert_eq!(by_name.script.as_ref(), Some(&script));
+    fs::remove_file(folder.path().join(WHOLE)).unwrap();
+    assert_eq!(TeacherSource::open(name).unwrap().script, Some(script));
+    fs::write(folder.path().join("b.pt"), "b").unwrap();
+    let error = TeacherSource::open(name).unwrap_err().to_string();
+    assert!(error.contains("several .pt files"), "{error}");
+}
+
+#[test]
+fn a_prompt_goes_behind_the_first_special_tokens() {
+    let source = TeacherSource::open(tiny_bert().to_str().unwrap()).unwrap();
+    let prompt = source.clone().with_prompt("bad a").unwrap().prompt.unwrap();
+    let id = |token: &str| source.tokenizer["model"]["vocab"][token].as_u64().unwrap() as u32;
+    let ids = [id("[CLS]"), id("bad"), id("a"), 9, id("[SEP]")];
+    assert_eq!(prompt.put_before(&[id("[CLS]"), 9, id("[SEP]")]), ids);
+    assert_eq!((prompt.text(), prompt.len()), ("bad a", 2));
+    assert!(source.with_prompt("").is_err());
+}

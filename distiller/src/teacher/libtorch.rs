@@ -5,9 +5,10 @@ mod encoder;
 mod script;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rayon::prelude::*;
 use tch::{Cuda, TchError, Tensor};
 
 use self::batch::Batch;
@@ -18,8 +19,11 @@ use super::weights::{WeightFiles, Weights};
 use super::{Device, Pending, Pooling, Teacher};
 use crate::{Error, Result, TeacherSource};
 
-/// Tokens in a batch on the CPU. One of 4,096 is as fast on long texts, and a tenth slower on single words.
-const CPU_POSITIONS: usize = 1536;
+/// Tokens that one thread of the CPU takes at a time: products are as fast as they get, and activations stay near the
+/// caches.
+const PART_POSITIONS: usize = 384;
+/// Parts of a batch for each thread, so that none waits long for another.
+const PARTS: usize = 16;
 /// Tokens in the first batch on a GPU; they double as long as its memory does.
 const FIRST_CUDA_POSITIONS: usize = 8192;
 /// Tokens that keep the largest GPU busy.
@@ -36,8 +40,11 @@ pub struct LibtorchTeacher {
     vocab_size: usize,
     device: tch::Device,
     batch_positions: AtomicUsize,
-    /// Tensors can be sent between threads but not shared.
-    network: Mutex<Network>,
+    /// Whether larger batches may fit; not on the CPU, and not once one did not.
+    grows: AtomicBool,
+    /// On a GPU one. On the CPU one for each thread, all on the same weights: threads that share out sequences
+    /// wait for each other once a batch, those that share out products dozens of times.
+    networks: Vec<Mutex<Network>>,
 }
 
 enum Network {
@@ -58,8 +65,9 @@ impl LibtorchTeacher {
         match &source.script {
             None => Self::load_encoder(&source.folder, device),
             Some(path) => {
+                tch::set_num_threads(rayon::current_num_threads() as i32);
                 let (script, sizes) = Script::load(path, &source.folder, device)?;
-                Ok(Self::new(Network::Script(script), sizes, device))
+                Ok(Self::new(vec![Network::Script(script)], sizes, device))
             }
         }
     }
@@ -74,18 +82,23 @@ impl LibtorchTeacher {
             max_positions: architecture.max_positions,
             vocab_size: architecture.vocab_size,
         };
-        Ok(Self::new(
-            Network::Encoder(Box::new(encoder)),
-            sizes,
-            device,
-        ))
+        let mut networks = Vec::new();
+        if !device.is_cuda() {
+            tch::set_num_threads(1);
+            networks.extend((1..rayon::current_num_threads()).map(|_| encoder.share()));
+        }
+        networks.push(encoder);
+        let networks = networks
+            .into_iter()
+            .map(|encoder| Network::Encoder(Box::new(encoder)));
+        Ok(Self::new(networks.collect(), sizes, device))
     }
 
-    fn new(network: Network, sizes: Sizes, device: tch::Device) -> Self {
+    fn new(networks: Vec<Network>, sizes: Sizes, device: tch::Device) -> Self {
         let positions = if device.is_cuda() {
             FIRST_CUDA_POSITIONS
         } else {
-            CPU_POSITIONS
+            PART_POSITIONS * PARTS * networks.len()
         };
         Self {
             hidden_size: sizes.hidden_size,
@@ -93,13 +106,29 @@ impl LibtorchTeacher {
             vocab_size: sizes.vocab_size,
             device,
             batch_positions: AtomicUsize::new(positions),
-            network: Mutex::new(network),
+            grows: AtomicBool::new(device.is_cuda()),
+            networks: networks.into_iter().map(Mutex::new).collect(),
         }
     }
 
+    /// The one of the thread that asks.
     fn network(&self) -> MutexGuard<'_, Network> {
+        let own = rayon::current_thread_index().unwrap_or(0) % self.networks.len();
         // A panic elsewhere leaves the weights as they were.
-        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+        self.networks[own]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `of` makes of each part of a batch, shared out among threads and put together in order.
+    fn in_parts(
+        &self,
+        sequences: &[&[u32]],
+        of: impl Fn(&[&[u32]]) -> Result<Vec<f32>> + Send + Sync,
+    ) -> Result<Vec<f32>> {
+        let parts = parts(sequences);
+        let made = parts.into_par_iter().with_max_len(1).map(of);
+        Ok(made.collect::<Result<Vec<_>>>()?.concat())
     }
 
     /// Vectors of a batch: `sequences × hidden`, on the device, where they may still be being computed.
@@ -118,6 +147,7 @@ impl LibtorchTeacher {
                 let tokens = sequences.iter().map(|ids| ids.len()).sum::<usize>();
                 self.batch_positions
                     .store((tokens / 2).max(1), Ordering::Relaxed);
+                self.grows.store(false, Ordering::Relaxed);
                 let (first, second) = sequences.split_at(sequences.len() / 2);
                 let halves = [self.pooled(first, pooling)?, self.pooled(second, pooling)?];
                 Tensor::f_cat(&halves, 0).map_err(forward_error)
@@ -126,14 +156,13 @@ impl LibtorchTeacher {
         }
     }
 
-    /// Lets the next batch be larger, if this one was as large as it might be and the device has proven itself.
+    /// Lets the next batch be larger, if this one was as large as it might be.
     fn grow(&self, sequences: &[&[u32]]) {
         let tokens = sequences.iter().map(|ids| ids.len()).sum::<usize>();
         let most = self.batch_positions();
-        // Only batches of the first size are doubled: after one that was too large, nothing is tried again.
-        let doubles = self.device.is_cuda() && most.is_power_of_two() && 2 * tokens > most;
-        if doubles && most < MOST_CUDA_POSITIONS {
-            self.batch_positions.store(2 * most, Ordering::Relaxed);
+        if self.grows.load(Ordering::Relaxed) && 2 * tokens > most {
+            let larger = (2 * most).min(MOST_CUDA_POSITIONS);
+            self.batch_positions.store(larger, Ordering::Relaxed);
         }
     }
 }
@@ -156,11 +185,17 @@ impl Teacher for LibtorchTeacher {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        tch::no_grad(|| {
-            let batch = Batch::new(batch, self.device)?;
-            to_host(&self.network().forward(&batch)?)
-        })
-        .map_err(forward_error)
+        let states = |sequences: &[&[u32]]| {
+            tch::no_grad(|| {
+                let batch = Batch::new(sequences, self.device)?;
+                to_host(&self.network().forward(&batch)?)
+            })
+            .map_err(forward_error)
+        };
+        if self.device.is_cuda() {
+            return states(batch);
+        }
+        self.in_parts(batch, states)
     }
 
     fn batch_positions(&self) -> usize {
@@ -171,6 +206,12 @@ impl Teacher for LibtorchTeacher {
         super::check_batch(batch, self.max_positions, self.vocab_size)?;
         if batch.is_empty() {
             return Ok(Box::new(|| Ok(Vec::new())));
+        }
+        if !self.device.is_cuda() {
+            let vectors = self.in_parts(batch, |sequences| {
+                to_host(&self.pooled(sequences, pooling)?).map_err(forward_error)
+            })?;
+            return Ok(Box::new(|| Ok(vectors)));
         }
         let vectors = self.pooled(batch, pooling)?;
         Ok(Box::new(move || to_host(&vectors).map_err(forward_error)))
@@ -216,6 +257,22 @@ fn available(device: Device) -> Result<tch::Device> {
             "no CUDA device {number}; this machine has {count}, counted from 0"
         )),
     }
+}
+
+/// Neighbours with [`PART_POSITIONS`] tokens together, or the one that has more.
+fn parts<'a, 'b>(mut sequences: &'a [&'b [u32]]) -> Vec<&'a [&'b [u32]]> {
+    let mut parts = Vec::new();
+    while !sequences.is_empty() {
+        let mut positions = 0;
+        let fits = sequences.iter().take_while(|ids| {
+            positions += ids.len();
+            positions <= PART_POSITIONS
+        });
+        let (part, rest) = sequences.split_at(fits.count().max(1));
+        parts.push(part);
+        sequences = rest;
+    }
+    parts
 }
 
 fn is_out_of_memory(error: &TchError) -> bool {

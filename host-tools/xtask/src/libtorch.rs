@@ -121,31 +121,25 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|error| shell::unwritable(to, &error))
 }
 
-/// `cargo clippy`, the tests of the teachers, and a distillation, all on libtorch.
+/// `cargo clippy` and the tests of teachers, distillations on the command line among them, with libtorch.
 pub fn test() -> Result<()> {
     say(
-        "cargo clippy, test and a distillation with libtorch",
+        "cargo clippy and cargo test with libtorch",
         "the first time, its bindings are compiled, which takes minutes",
     );
-    // With optimisation, as what follows is: the bindings are compiled once.
     let mut clippy = cargo()?;
-    clippy.args(["clippy", "--quiet", "--release", "--all-targets"]);
+    clippy.args(["clippy", "--quiet", "--all-targets"]);
     shell::run(clippy.args(FEATURES).args(["--", "-D", "warnings"]))?;
     let mut test = cargo()?;
-    test.args(["test", "--quiet", "--release", "--lib"]);
-    shell::run(
-        test.args(&FEATURES[..2])
-            .args(&FEATURES[4..])
-            .arg("teacher"),
-    )?;
-    let teacher = shell::root().join("distiller/tests/data/tiny-bert");
-    let out = shell::scratch_dir()?.join("libtorch.fvec");
-    let mut distill = Command::new(command_line()?);
-    distill.arg("distill").arg(teacher).arg("-o").arg(&out);
-    distill.args(["--dims", "8", "--backend", "libtorch"]);
-    shell::run(&mut distill)?;
-    let mut verify = Command::new(command_line()?);
-    shell::run(verify.arg("verify").arg(&out))
+    test.args([
+        "test",
+        "--quiet",
+        "--release",
+        "--lib",
+        "--test",
+        "teachers",
+    ]);
+    shell::run(test.args(FEATURES))
 }
 
 /// The program `flashvec` with libtorch, built.

@@ -49,6 +49,14 @@ struct Layer {
 }
 
 impl Norm {
+    fn share(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+            epsilon: self.epsilon,
+        }
+    }
+
     fn new(norm: &weights::Norm, architecture: &Architecture, device: Device) -> Torch<Self> {
         Ok(Self {
             weight: Tensor::f_from_slice(&norm.weight)?.f_to_device(device)?,
@@ -64,6 +72,13 @@ impl Norm {
 }
 
 impl Dense {
+    fn share(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.as_ref().map(Tensor::shallow_clone),
+        }
+    }
+
     fn new(dense: &weights::Dense, device: Device) -> Torch<Self> {
         let shape = [dense.outputs as i64, dense.inputs as i64];
         let bias = dense.bias.as_ref().map(|bias| Tensor::f_from_slice(bias));
@@ -85,6 +100,17 @@ fn matrix(values: &[f32], shape: [i64; 2], device: Device) -> Torch<Tensor> {
 }
 
 impl Layer {
+    fn share(&self) -> Self {
+        Self {
+            query_key_value: self.query_key_value.share(),
+            attention_output: self.attention_output.share(),
+            attention_norm: self.attention_norm.as_ref().map(Norm::share),
+            intermediate: self.intermediate.share(),
+            output: self.output.share(),
+            output_norm: self.output_norm.share(),
+        }
+    }
+
     fn new(layer: &LayerWeights, architecture: &Architecture, device: Device) -> Torch<Self> {
         let norm = layer.attention_norm.as_ref();
         Ok(Self {
@@ -147,6 +173,26 @@ impl Encoder {
         let norm = norm.map(|norm| Norm::new(&norm, architecture, device));
         encoder.final_norm = norm.transpose().map_err(forward_error)?;
         Ok(encoder)
+    }
+
+    /// Another one on the same weights, for another thread: tensors can be sent between threads but not shared.
+    pub fn share(&self) -> Self {
+        let share = |tensor: &Option<Tensor>| tensor.as_ref().map(Tensor::shallow_clone);
+        let rotary = self
+            .rotary
+            .iter()
+            .map(|(base, cos, sin)| (*base, cos.shallow_clone(), sin.shallow_clone()));
+        Self {
+            architecture: self.architecture.clone(),
+            device: self.device,
+            words: self.words.shallow_clone(),
+            positions: share(&self.positions),
+            embedding_norm: self.embedding_norm.share(),
+            distance_bias: share(&self.distance_bias),
+            rotary: rotary.collect(),
+            layers: self.layers.iter().map(Layer::share).collect(),
+            final_norm: self.final_norm.as_ref().map(Norm::share),
+        }
     }
 
     /// Hidden states, one row a token.

@@ -76,7 +76,7 @@ fn pools_as_the_other_backend_does() {
     let teacher = LibtorchTeacher::load(&source, Device::Cpu).unwrap();
     let candle = CandleTeacher::load(&source.folder).unwrap();
     // More than one batch, with lengths that alternate.
-    let sequences: Vec<Vec<u32>> = (0..3 * CPU_POSITIONS as u32 / 2)
+    let sequences: Vec<Vec<u32>> = (0..4 * PART_POSITIONS as u32)
         .map(|at| (0..1 + at % 3).map(|place| (at + place) % 30).collect())
         .collect();
     for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Last] {
@@ -102,17 +102,31 @@ fn a_batch_too_large_for_the_device_is_told_from_other_failures() {
 }
 
 #[test]
-fn batches_grow_on_a_gpu_alone() {
+fn batches_grow_where_they_may() {
     let source = open(&data("tiny-bert"));
     let mut teacher = LibtorchTeacher::load(&source, Device::Cpu).unwrap();
-    let full = vec![0; CPU_POSITIONS];
-    teacher.grow(&[&full]);
-    assert_eq!(teacher.batch_positions(), CPU_POSITIONS);
-    teacher.device = tch::Device::Cuda(0);
-    teacher.batch_positions = AtomicUsize::new(FIRST_CUDA_POSITIONS);
-    let full = vec![0; FIRST_CUDA_POSITIONS];
-    teacher.grow(&[&full[..10]]);
-    assert_eq!(teacher.batch_positions(), FIRST_CUDA_POSITIONS);
-    teacher.grow(&[&full]);
-    assert_eq!(teacher.batch_positions(), 2 * FIRST_CUDA_POSITIONS);
+    let ids = vec![0; MOST_CUDA_POSITIONS];
+    let first = teacher.batch_positions();
+    teacher.grow(&[&ids]);
+    assert_eq!(teacher.batch_positions(), first);
+    // As on a GPU.
+    teacher.grows = AtomicBool::new(true);
+    teacher.grow(&[&ids[..10]]);
+    assert_eq!(teacher.batch_positions(), first);
+    teacher.grow(&[&ids[..first]]);
+    assert_eq!(teacher.batch_positions(), 2 * first);
+    for _ in 0..20 {
+        teacher.grow(&[&ids]);
+    }
+    assert_eq!(teacher.batch_positions(), MOST_CUDA_POSITIONS);
+}
+
+#[test]
+fn parts_hold_neighbours_up_to_so_many_tokens() {
+    let long = vec![0; PART_POSITIONS + 1];
+    let half = vec![0; PART_POSITIONS / 2];
+    let sequences: Vec<&[u32]> = vec![&half, &half, &half, &long, &half];
+    let sizes: Vec<usize> = parts(&sequences).iter().map(|part| part.len()).collect();
+    assert_eq!(sizes, [2, 1, 1, 1]);
+    assert!(parts(&[]).is_empty());
 }
