@@ -117,7 +117,8 @@ pub fn bytes_against_scores(
             )?;
         chart
             .configure_mesh()
-            .x_desc("KB")
+            .max_light_lines(1)
+            .x_desc("KB of 1,000 bytes")
             .y_desc(metric)
             .x_label_formatter(&|kilobytes| number(*kilobytes))
             .y_label_formatter(&|score| number(*score))

@@ -112,6 +112,10 @@ impl Sets {
         Ok(sets)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.sts.is_empty() && self.classify.is_empty() && self.retrieval.is_empty()
+    }
+
     /// Scores models; `c` is as for [`ClassificationSet::score`]. A file that is no sound model is refused before
     /// the first is scored.
     ///
