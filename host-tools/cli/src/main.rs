@@ -3,10 +3,13 @@
 mod commands;
 mod error;
 mod evaluation;
+mod history;
 mod model_file;
 mod output;
+mod page;
 mod pareto_page;
-mod report;
+mod report_page;
+mod table;
 mod teacher;
 mod texts;
 mod tsv;
@@ -16,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, convert, distill, encode, eval, inspect, pareto, pretrain, tokenize, verify,
+    bench, convert, distill, encode, eval, inspect, pareto, pretrain, report, tokenize, verify,
 };
 use crate::error::Error;
 
@@ -40,6 +43,7 @@ enum Command {
     Tokenize(tokenize::Args),
     Eval(eval::Args),
     Pareto(pareto::Args),
+    Report(report::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Bench(bench::Args),
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Tokenize(args) => tokenize::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Pareto(args) => pareto::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -58,6 +58,19 @@ impl ModelFile {
         })
     }
 
+    pub fn open_all(paths: &[PathBuf]) -> Result<Vec<Self>> {
+        paths.iter().map(|path| Self::open(path)).collect()
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// It was made from a Model2Vec folder, by the command that is running.
+    pub fn is_made(&self) -> bool {
+        matches!(self.bytes, Bytes::Made(_))
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

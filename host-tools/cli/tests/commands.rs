@@ -719,7 +719,8 @@ fn teachers_that_cannot_be_used_are_refused() {
 fn help_has_an_example_for_every_command() {
     let sandbox = Sandbox::new();
     for command in [
-        "distill", "convert", "encode", "tokenize", "eval", "pareto", "inspect", "verify", "bench",
+        "distill", "convert", "encode", "tokenize", "eval", "pareto", "report", "inspect",
+        "verify", "bench",
     ] {
         let help = sandbox.stdout(&[command, "--help"], "");
         assert!(help.contains(&format!("flashvec {command}")), "{help}");

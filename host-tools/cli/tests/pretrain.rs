@@ -155,6 +155,31 @@ fn parts_make_the_same_features() {
 }
 
 #[test]
+fn a_history_is_what_report_draws() {
+    let sandbox = Sandbox::new();
+    let stderr = sandbox.success(&["-o", "one.fvec", "--history", "history.json"]);
+    let history = fs::read(sandbox.path("history.json")).unwrap();
+    let history: serde_json::Value = serde_json::from_slice(&history).unwrap();
+    let cosines = history["epochs"].as_array().unwrap().iter();
+    let cosines: Vec<f64> = cosines
+        .map(|epoch| epoch["held_out"].as_f64().unwrap())
+        .collect();
+    let said = held_out(&stderr);
+    assert_eq!(cosines.len(), said.len());
+    for (cosine, said) in cosines.iter().zip(&said) {
+        assert!((cosine - f64::from(*said)).abs() < 1e-4, "{cosine} {said}");
+    }
+    let mut report = Command::new(env!("CARGO_BIN_EXE_flashvec"));
+    report.args("report one.fvec --history history.json -o report.html".split(' '));
+    let output = report.current_dir(sandbox.0.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let page = fs::read_to_string(sandbox.path("report.html")).unwrap();
+    let last = cosines.last().unwrap();
+    assert!(page.contains(&format!("After epoch {}", cosines.len())));
+    assert!(page.contains(&format!("cosine {last:.4}")), "{last}");
+}
+
+#[test]
 fn features_lie_beside_an_output_folder_not_in_it() {
     let sandbox = Sandbox::new();
     for _ in 0..2 {

@@ -12,7 +12,7 @@ use crate::commands::encode::Threads;
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
 use crate::output::print;
-use crate::report::table;
+use crate::table::table;
 use crate::texts::{BLOCK_LINES, Texts};
 
 /// Measure how fast this machine encodes, and what bounds it

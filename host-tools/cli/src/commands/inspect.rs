@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
 use crate::output::print;
-use crate::report::table;
+use crate::table::table;
 
 /// Show what is in an image and where every byte of it goes
 #[derive(clap::Args)]
@@ -30,8 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
     let model = file.model()?;
     let image = Image::parse(file.bytes()).map_err(Error::image(&args.model))?;
     let header = &image.header;
-    let mut sizes = vec![("prelude", PRELUDE_LEN), ("header", image.header_len)];
-    sizes.extend(parts(&image).map_err(Error::image(&args.model))?);
+    let sizes = sizes(&image).map_err(Error::image(&args.model))?;
     let total: usize = sizes.iter().map(|(_, len)| len).sum();
     let per_token = |len: usize| len as f64 / f64::from(header.token_count);
     let provenance = &header.provenance;
@@ -103,4 +102,13 @@ pub fn run(args: &Args) -> Result<()> {
     }
     report.push_str(&table(&rows));
     print(&report)
+}
+
+/// All that an image consists of, in bytes, in the order of the file.
+pub fn sizes(
+    image: &Image<'_>,
+) -> std::result::Result<Vec<(&'static str, usize)>, flashvec::Error> {
+    let mut sizes = vec![("prelude", PRELUDE_LEN), ("header", image.header_len)];
+    sizes.extend(parts(image)?);
+    Ok(sizes)
 }

@@ -9,5 +9,6 @@ pub mod flash;
 pub mod inspect;
 pub mod pareto;
 pub mod pretrain;
+pub mod report;
 pub mod tokenize;
 pub mod verify;

@@ -13,11 +13,12 @@ use serde_json::{Value, json};
 
 use super::flash::{counts, parse_size};
 use crate::error::{Error, Result};
+use crate::evaluation::sets::short;
 use crate::evaluation::sts::{SentencePairs, StsScore};
 use crate::model_file::image_options;
 use crate::output::print;
 use crate::pareto_page;
-use crate::report::table;
+use crate::table::table;
 
 /// Measure what every size costs: images of many sizes, scored on sentence pairs
 #[derive(clap::Args)]
@@ -105,7 +106,7 @@ pub fn run(args: &Args) -> Result<()> {
         });
     }
     let peers = peers(&model, float);
-    let names: Vec<String> = sets.iter().map(|set| name_of(&set.path)).collect();
+    let names: Vec<String> = sets.iter().map(|set| short(&set.path)).collect();
     let page = pareto_page::page(&args.input, &names, &points, &peers)?;
     write_file(&args.output, page.as_bytes())?;
     if args.json {
@@ -151,11 +152,6 @@ fn peers(model: &StaticModel, float: Vec<StsScore>) -> Vec<Point> {
             scores: float.clone(),
         })
         .collect()
-}
-
-fn name_of(path: &Path) -> String {
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-    parts[parts.len().saturating_sub(2)..].join("/")
 }
 
 fn reports(points: &[Point], files: &[PathBuf]) -> Vec<Value> {

@@ -5,19 +5,17 @@ mod corpus;
 use std::path::{Path, PathBuf};
 
 use flashvec::Codec;
-use flashvec_distiller::files::write_file;
 use flashvec_distiller::pca::Dims;
 use flashvec_distiller::pretrain::{
     Corpus, Epoch, Features, PairOptions, Pairs, SHARD_TEXTS, TrainingOptions, train,
 };
 use flashvec_distiller::{Bar, DistillOptions, Progress, distill};
 
-use serde_json::json;
-
 use self::corpus::{CorpusTexts, TextArgs};
 use super::distill::{Target, codec};
 use super::flash::{ByHand, FlashArgs};
 use crate::error::{Error, Result};
+use crate::history;
 use crate::teacher::TeacherArgs;
 use crate::tsv::Tsv;
 
@@ -233,7 +231,7 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
         report,
     )?;
     if let Some(path) = &args.history {
-        write_history(path, &trained.epochs)?;
+        history::write(path, &trained.epochs)?;
     }
     let trained = trained.model;
     if !for_flash {
@@ -253,15 +251,6 @@ fn beside(output: &Path) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(".features");
     output.with_file_name(name)
-}
-
-/// Writes an object with an array `epochs`, of objects with `loss` and `held_out`.
-fn write_history(path: &Path, epochs: &[Epoch]) -> Result<()> {
-    let epochs = epochs
-        .iter()
-        .map(|epoch| json!({ "loss": epoch.loss, "held_out": epoch.held_out }));
-    let history = json!({ "epochs": epochs.collect::<Vec<_>>() });
-    Ok(write_file(path, format!("{history:#}\n").as_bytes())?)
 }
 
 /// Reads pairs for the model whose corpus this is.

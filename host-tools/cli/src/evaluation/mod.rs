@@ -3,6 +3,7 @@
 pub mod classification;
 mod logistic_regression;
 pub mod retrieval;
+pub mod sets;
 pub mod sts;
 
 use flashvec::Model;
