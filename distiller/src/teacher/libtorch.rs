@@ -29,7 +29,12 @@ const FIRST_CUDA_POSITIONS: usize = 8192;
 /// Tokens that keep the largest GPU busy.
 const MOST_CUDA_POSITIONS: usize = 1 << 17;
 
-/// A teacher on libtorch.
+/// A teacher on libtorch: BERT, RoBERTa, XLM-R, DistilBERT, MPNet and ModernBERT, or a TorchScript file.
+///
+/// The forward pass of a TorchScript file takes token ids and an attention mask, both `sequences × tokens` of i64, or
+/// the ids alone, and gives hidden states, `sequences × tokens × hidden`: as a tensor, first in a tuple, or as
+/// `last_hidden_state` in a dictionary. Its `config.json` has `hidden_size`, `vocab_size` and
+/// `max_position_embeddings` (512 if it is not there).
 ///
 /// Sequences are packed one after another with no padding: everything but attention works on a matrix of one row a
 /// token, and attention on all sequences of one length at once. Computes in f32 whatever the weights were saved
@@ -59,7 +64,7 @@ impl LibtorchTeacher {
     /// # Errors
     /// [`Error::Backend`] if the device is not there, saying what to install; else what
     /// [`CandleTeacher::load`](super::CandleTeacher::load) gives; for TorchScript [`Error::Config`] if `config.json`
-    /// lacks a size and [`Error::Forward`] if the file is not what [`script`] describes.
+    /// lacks a size or the file is no TorchScript, [`Error::Forward`] if its forward pass takes or gives something else.
     pub fn load(source: &TeacherSource, device: Device) -> Result<Self> {
         let device = available(device)?;
         match &source.script {

@@ -1,6 +1,4 @@
-//! TorchScript files: any model whose forward pass takes token ids and an attention mask, both
-//! `sequences × tokens` of i64, or the ids alone, and gives hidden states, `sequences × tokens × hidden`: as a
-//! tensor, first in a tuple, or as `last_hidden_state` in a dictionary.
+//! TorchScript files, as [`LibtorchTeacher`](super::LibtorchTeacher) describes them.
 
 use std::path::Path;
 
