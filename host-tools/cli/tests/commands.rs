@@ -112,7 +112,10 @@ fn encode_gives_one_row_a_line_in_order() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 256]);
+    assert_eq!(
+        rows.iter().map(Vec::len).collect::<Vec<_>>(),
+        [256, 256, 256]
+    );
     assert!(rows[1].iter().all(|&x| x == 0.0));
 
     sandbox.write(
