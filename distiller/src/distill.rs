@@ -35,7 +35,8 @@ impl Default for DistillOptions {
 /// Distils `teacher`, which was loaded from `source`, to a static model with f32 rows.
 ///
 /// Every kept vocabulary entry goes through the teacher on its own, between its special tokens and behind the
-/// source's prompt, if it has one; its pooled states are projected onto the principal components of all of them and weighted by rank.
+/// source's prompt, if it has one; its pooled states are projected onto the principal components of all of them and
+/// weighted by rank.
 ///
 /// # Errors
 /// Those of [`Vocabulary::select`], [`Teacher::hidden_states`], [`pca::project`] and [`sif_weights`];

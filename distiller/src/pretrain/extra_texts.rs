@@ -79,8 +79,8 @@ impl Phrases {
 pub struct WordCounts(HashMap<String, u64>);
 
 impl WordCounts {
-    /// Counts the words of a text: what is between white space, without the punctuation around it, in lower case; what is not
-    /// all letters is no word.
+    /// Counts the words of a text: what is between white space, without the punctuation around it, in lower case; what
+    /// is not all letters is no word.
     pub fn add(&mut self, text: &str) {
         for word in text.split_whitespace() {
             let word = word.trim_matches(|c: char| !c.is_alphanumeric());

@@ -27,8 +27,8 @@ pub struct PairOptions {
     pub learning_rate: f32,
     /// Pairs a step.
     pub batch: usize,
-    /// How far rows go from where text has brought them to where the pairs do, from 0 to 1: all the way is best for texts like
-    /// the pairs, less than that for others (Wortsman et al., 2022).
+    /// How far rows go from where text has brought them to where the pairs do, from 0 to 1: all the way is best for
+    /// texts like the pairs, less than that for others (Wortsman et al., 2022).
     pub share: f32,
     /// What the order of pairs is drawn from.
     pub seed: u64,
@@ -136,7 +136,8 @@ impl Pairs {
     }
 }
 
-/// How the loss of a batch, times its number of texts, changes with the cosine of each first text (row) and each second (column).
+/// How the loss of a batch, times its number of texts, changes with the cosine of each first text (row) and each
+/// second (column).
 struct Slopes {
     values: Vec<f32>,
     count: usize,

@@ -60,8 +60,8 @@ pub(super) struct Lesson<'d> {
 }
 
 impl Lesson<'_> {
-    /// Turns the sum of a text's rows into the gradient, for that sum, of the squared distance 1 - cosine from the text's target; the
-    /// distance. `target` is overwritten.
+    /// Turns the sum of a text's rows into the gradient, for that sum, of the squared distance 1 - cosine from the
+    /// text's target; the distance. `target` is overwritten.
     fn gradient(&self, text: usize, sum: &mut [f32], target: &mut [f32]) -> f32 {
         self.target(text, target);
         gradient_of_squared_distance(sum, target)
@@ -178,8 +178,8 @@ impl Lesson<'_> {
     }
 }
 
-/// Turns a sum of rows into the gradient, for that sum, of `(1 - cosine)²` with a unit vector; 1 - cosine. The square, so that the
-/// texts a model does worst at count most.
+/// Turns a sum of rows into the gradient, for that sum, of `(1 - cosine)²` with a unit vector; 1 - cosine. The square,
+/// so that the texts a model does worst at count most.
 fn gradient_of_squared_distance(sum: &mut [f32], target: &[f32]) -> f32 {
     let squares = dot(sum, sum);
     if squares <= 0.0 {

@@ -562,7 +562,9 @@ fn flash_makes_an_image_of_the_size_and_says_what_was_chosen() {
     let bytes = fs::metadata(sandbox.path("small.fvec")).unwrap().len();
     assert!((48_000..=49_152).contains(&bytes), "{bytes}");
     let tokens = sandbox.stdout(&["tokenize", "small.fvec"], "turn on the light");
-    assert_eq!(tokens, "[\"turn\",\"on\",\"the\",\"light\"]\n");
+    // Words whose tokens went are in pieces.
+    let tokens: Vec<String> = serde_json::from_str(&tokens).unwrap();
+    assert_eq!(tokens.concat().replace("##", ""), "turnonthelight");
 
     let before = fs::read(sandbox.path("small.fvec")).unwrap();
     let args = ["convert", "model.fvec", "--flash", "1K", "-o", "small.fvec"];

@@ -81,8 +81,15 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = PairOptions::default().epochs, requires = "pairs")]
     pair_epochs: usize,
 
-    /// How far rows go to where the pairs bring them, from 0 to 1, which is best for texts like the pairs and less good for others
-    #[arg(long, value_name = "SHARE", default_value_t = PairOptions::default().share, value_parser = parse_pair_share, requires = "pairs")]
+    /// How far rows go to where the pairs bring them, from 0 to 1, which is best for texts like the pairs and less
+    /// good for others
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = PairOptions::default().share,
+        value_parser = parse_pair_share,
+        requires = "pairs"
+    )]
     pair_share: f32,
 
     /// What the order of texts is drawn from: the same seed gives the same rows
