@@ -15,7 +15,7 @@ impl Sandbox {
         let sandbox = Self(tempfile::tempdir().unwrap());
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for (image, name) in [
-            ("firmware-examples/models/minilm-64d.fvec", "large.fvec"),
+            ("firmware-examples/models/english-256k.fvec", "large.fvec"),
             ("tests/data/tiny-v3-pq8x8s.fvec", "small.fvec"),
         ] {
             fs::copy(root.join(image), sandbox.path(name)).unwrap();
