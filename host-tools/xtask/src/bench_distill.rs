@@ -24,13 +24,25 @@ struct Contender {
     inner: Vec<f64>,
 }
 
-pub fn run(
-    teacher: Option<&str>,
-    python: &Path,
-    device: &str,
-    rounds: usize,
-    json: bool,
-) -> Result<()> {
+/// How to compare them.
+pub struct Settings<'a> {
+    pub python: &'a Path,
+    /// Of libtorch.
+    pub device: &'a str,
+    /// For each, instead of one a core.
+    pub threads: Option<u16>,
+    pub rounds: usize,
+    pub json: bool,
+}
+
+pub fn run(teacher: Option<&str>, settings: &Settings<'_>) -> Result<()> {
+    let &Settings {
+        python,
+        device,
+        threads,
+        rounds,
+        json,
+    } = settings;
     let teacher = teacher.unwrap_or(TEACHER);
     let program = libtorch::command_line()?;
     if !json {
@@ -61,6 +73,11 @@ pub fn run(
                 Some(backend) => ours(&program, teacher, backend, device, &out),
                 None => theirs(python, &folder_of(teacher)?, &out),
             };
+            if let Some(threads) = threads {
+                for variable in ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
+                    command.env(variable, threads.to_string());
+                }
+            }
             let started = Instant::now();
             let printed = shell::capture(&mut command, LIMIT)?;
             if round == 0 {

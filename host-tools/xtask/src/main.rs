@@ -139,6 +139,9 @@ enum Command {
         /// Where libtorch runs: cpu, cuda or cuda:N.
         #[arg(long, default_value = "cpu")]
         device: String,
+        /// Threads for each, instead of one a core; 1 is fair on a machine that does other work as well.
+        #[arg(long)]
+        threads: Option<u16>,
         /// Rounds of each.
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
         rounds: u16,
@@ -173,9 +176,19 @@ fn main() -> ExitCode {
             teacher,
             python,
             device,
+            threads,
             rounds,
             json,
-        } => bench_distill::run(teacher.as_deref(), &python, &device, rounds.into(), json),
+        } => {
+            let settings = bench_distill::Settings {
+                python: &python,
+                device: &device,
+                threads,
+                rounds: rounds.into(),
+                json,
+            };
+            bench_distill::run(teacher.as_deref(), &settings)
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
