@@ -11,7 +11,7 @@ use flashvec_distiller::{
 type Failure = Box<dyn std::error::Error>;
 
 /// What rounding explains: of a hidden state's values, and of rows' cosines.
-const STATES: f32 = 1e-4;
+const STATES: f64 = 1e-4;
 const COSINES: f64 = 1e-5;
 /// Sequences a comparison.
 const BATCH: usize = 256;
@@ -32,15 +32,21 @@ fn main() -> Result<(), Failure> {
     let mut sequences =
         Vocabulary::select(&source.tokenizer, source.pad_token.as_deref(), &filter)?.sequences;
     sequences.extend(long_sequences(&*candle, &sequences));
-    let mut states: f32 = 0.0;
+    let mut states = 0.0;
     for batch in sequences.chunks(BATCH) {
         let batch: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();
         let (ours, theirs) = (
             candle.hidden_states(&batch)?,
             libtorch.hidden_states(&batch)?,
         );
-        let differences = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs());
-        states = differences.fold(states, f32::max);
+        if ours.len() != theirs.len() {
+            return Err("the backends give different numbers of values".into());
+        }
+        let differences = ours
+            .iter()
+            .zip(&theirs)
+            .map(|(a, b)| f64::from((a - b).abs()));
+        states = differences.fold(states, larger);
     }
     println!(
         "hidden states of {} sequences: largest difference {states:.2e}, at most {STATES:.0e} allowed",
@@ -59,6 +65,11 @@ fn main() -> Result<(), Failure> {
     } else {
         Err("the backends disagree".into())
     }
+}
+
+/// The larger one, or what is no number, which `f64::max` would leave out.
+fn larger(a: f64, b: f64) -> f64 {
+    if b > a || b.is_nan() { b } else { a }
 }
 
 /// Sequences of many lengths, up to the longest, out of the vocabulary's ids.
@@ -82,7 +93,7 @@ fn largest_difference(a: &StaticModel, b: &StaticModel) -> Result<f64, Failure> 
     let pairs = (0..PAIRS).map(|at| (at * 7919 % count, (at * 104_729 + 1) % count));
     let differences =
         pairs.map(|(i, j)| (cosine(a_rows, a.dims, i, j) - cosine(b_rows, b.dims, i, j)).abs());
-    Ok(differences.fold(0.0, f64::max))
+    Ok(differences.fold(0.0, larger))
 }
 
 fn cosine(rows: &[f32], dims: usize, i: usize, j: usize) -> f64 {

@@ -116,6 +116,28 @@ impl Architecture {
     pub fn head_width(&self) -> usize {
         self.hidden_size / self.heads
     }
+
+    /// The bases of the layers' rotary positions, each once.
+    pub fn rotary_bases(&self) -> Vec<f64> {
+        let mut bases = Vec::new();
+        for base in self.layers.iter().filter_map(|layer| layer.rotary_base) {
+            if !bases.contains(&base) {
+                bases.push(base);
+            }
+        }
+        bases
+    }
+
+    /// MPNet's biases, in `table` by bucket, laid out by distance: `heads × (2 · positions - 1)`, row-major, the
+    /// farthest to the left first.
+    pub fn biases_by_distance(&self, table: &[f32]) -> Vec<f32> {
+        let (heads, positions) = (self.heads, self.max_positions as isize);
+        let biases = (0..heads).flat_map(|head| {
+            (1 - positions..positions)
+                .map(move |distance| table[distance_bucket(distance) * heads + head])
+        });
+        biases.collect()
+    }
 }
 
 /// `cos` and `sin` of rotary positions: `positions × width/2` each, row-major.
@@ -132,7 +154,7 @@ pub(crate) fn rotary_table(base: f64, positions: usize, width: usize) -> (Vec<f3
 
 /// The row of MPNet's table for `distance`, the other token's position less the own one: half of the
 /// rows for either direction, half of those for one distance each and the others for ranges that grow.
-pub(crate) fn distance_bucket(distance: isize) -> usize {
+fn distance_bucket(distance: isize) -> usize {
     const BUCKETS: usize = 16;
     const EXACT: usize = BUCKETS / 2;
     const FARTHEST: f32 = 128.0;

@@ -10,7 +10,7 @@ use self::kernels::{
     Attention, BiasActivation, DistanceBias, GatedActivation, LayerNorm, Residual, Rotary,
 };
 use super::Teacher;
-use super::architecture::{Architecture, distance_bucket, rotary_table};
+use super::architecture::{Architecture, rotary_table};
 use super::weights::{Dense, Embeddings, LayerWeights, Norm, WeightFiles, Weights};
 use crate::{Error, Result};
 
@@ -75,8 +75,10 @@ impl CandleTeacher {
             positions,
             token_type,
             embedding_norm: norm_of(norm),
-            distance_bias: (!distance_bias.is_empty())
-                .then(|| by_distance(&distance_bias, &architecture)),
+            distance_bias: (!distance_bias.is_empty()).then(|| DistanceBias {
+                values: architecture.biases_by_distance(&distance_bias),
+                positions: architecture.max_positions,
+            }),
             rotary: rotary_tables(&architecture),
             layers,
             final_norm: weights.final_norm()?.map(norm_of),
@@ -198,32 +200,12 @@ fn layer_norm(Norm { weight, bias }: Norm, architecture: &Architecture) -> Layer
 }
 
 fn rotary_tables(architecture: &Architecture) -> Vec<(f64, Rotary)> {
-    let mut tables: Vec<(f64, Rotary)> = Vec::new();
-    for base in architecture
-        .layers
-        .iter()
-        .filter_map(|layer| layer.rotary_base)
-    {
-        if tables.iter().all(|(other, _)| *other != base) {
-            let (cos, sin) =
-                rotary_table(base, architecture.max_positions, architecture.head_width());
-            tables.push((base, Rotary { cos, sin }));
-        }
-    }
-    tables
-}
-
-/// A table of biases by bucket, laid out by distance.
-fn by_distance(table: &[f32], architecture: &Architecture) -> DistanceBias {
-    let (heads, positions) = (architecture.heads, architecture.max_positions as isize);
-    let values = (0..heads).flat_map(|head| {
-        (1 - positions..positions)
-            .map(move |distance| table[distance_bucket(distance) * heads + head])
+    let (positions, width) = (architecture.max_positions, architecture.head_width());
+    let tables = architecture.rotary_bases().into_iter().map(|base| {
+        let (cos, sin) = rotary_table(base, positions, width);
+        (base, Rotary { cos, sin })
     });
-    DistanceBias {
-        values: values.collect(),
-        positions: architecture.max_positions,
-    }
+    tables.collect()
 }
 
 /// A dense layer's weights, `inputs × outputs` (the transpose of how they are saved), and its bias.

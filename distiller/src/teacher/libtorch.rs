@@ -15,6 +15,7 @@ use self::batch::Batch;
 use self::encoder::Encoder;
 use self::script::Script;
 use super::architecture::Architecture;
+use super::pooled::batch_len;
 use super::weights::{WeightFiles, Weights};
 use super::{Device, Pending, Pooling, Teacher};
 use crate::{Error, Result, TeacherSource};
@@ -268,12 +269,8 @@ fn available(device: Device) -> Result<tch::Device> {
 fn parts<'a, 'b>(mut sequences: &'a [&'b [u32]]) -> Vec<&'a [&'b [u32]]> {
     let mut parts = Vec::new();
     while !sequences.is_empty() {
-        let mut positions = 0;
-        let fits = sequences.iter().take_while(|ids| {
-            positions += ids.len();
-            positions <= PART_POSITIONS
-        });
-        let (part, rest) = sequences.split_at(fits.count().max(1));
+        let lengths = sequences.iter().map(|ids| ids.len());
+        let (part, rest) = sequences.split_at(batch_len(lengths, PART_POSITIONS));
         parts.push(part);
         sequences = rest;
     }

@@ -61,6 +61,16 @@ impl FromStr for Pooling {
     }
 }
 
+/// How many sequences with these numbers of tokens make a batch of `most` tokens: at least one, even if it has more.
+pub(super) fn batch_len(lengths: impl Iterator<Item = usize>, most: usize) -> usize {
+    let mut positions = 0;
+    let fits = lengths.take_while(|length| {
+        positions += length;
+        positions <= most
+    });
+    fits.count().max(1)
+}
+
 /// The teacher's pooled vector of every sequence: row-major, `sequences.len() * hidden_size` values, in order.
 ///
 /// Sequences are batched by length, so that the work of a batch is even. Advances `progress` by one a sequence.
@@ -93,13 +103,8 @@ pub fn pooled_states(
     let mut rest = order.as_slice();
     let mut running: Option<(&[usize], Pending<'_>)> = None;
     while !rest.is_empty() {
-        let (mut positions, most) = (0, teacher.batch_positions());
-        let fits = rest.iter().take_while(|&&index| {
-            positions += sequences[index].len();
-            positions <= most
-        });
-        let count = fits.count().max(1);
-        let (batch, later) = rest.split_at(count);
+        let lengths = rest.iter().map(|&index| sequences[index].len());
+        let (batch, later) = rest.split_at(batch_len(lengths, teacher.batch_positions()));
         let ids: Vec<&[u32]> = batch
             .iter()
             .map(|&index| sequences[index].as_slice())

@@ -4,7 +4,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::batch::{Batch, Run, together};
 use super::forward_error;
-use crate::teacher::architecture::{Activation, Architecture, distance_bucket, rotary_table};
+use crate::teacher::architecture::{Activation, Architecture, rotary_table};
 use crate::teacher::weights::{self, Weights};
 use crate::{Result, teacher::weights::LayerWeights};
 
@@ -383,37 +383,24 @@ fn turned(rows: &Tensor, heads: i64, width: i64, cos: &Tensor, sin: &Tensor) -> 
     Tensor::f_cat(&[turned.f_reshape([-1, 2 * heads * width])?, values], 1)
 }
 
-/// A table of biases by bucket, laid out by distance.
 fn by_distance(table: &[f32], architecture: &Architecture, device: Device) -> Torch<Tensor> {
-    let (heads, positions) = (architecture.heads, architecture.max_positions as isize);
-    let values: Vec<f32> = (0..heads)
-        .flat_map(|head| {
-            (1 - positions..positions)
-                .map(move |distance| table[distance_bucket(distance) * heads + head])
-        })
-        .collect();
-    matrix(&values, [heads as i64, 2 * positions as i64 - 1], device)
+    let shape = [
+        architecture.heads as i64,
+        2 * architecture.max_positions as i64 - 1,
+    ];
+    matrix(&architecture.biases_by_distance(table), shape, device)
 }
 
 fn rotary_tables(architecture: &Architecture, device: Device) -> Torch<Vec<(f64, Tensor, Tensor)>> {
-    let width = architecture.head_width();
-    let shape = [architecture.max_positions as i64, 1, width as i64 / 2];
-    let mut tables: Vec<(f64, Tensor, Tensor)> = Vec::new();
-    for base in architecture
-        .layers
-        .iter()
-        .filter_map(|layer| layer.rotary_base)
-    {
-        if tables.iter().any(|(known, ..)| *known == base) {
-            continue;
-        }
-        let (cos, sin) = rotary_table(base, architecture.max_positions, width);
-        let table = |values: &[f32]| {
-            Tensor::f_from_slice(values)?
-                .f_reshape(shape)?
-                .f_to_device(device)
-        };
-        tables.push((base, table(&cos)?, table(&sin)?));
-    }
-    Ok(tables)
+    let (positions, width) = (architecture.max_positions, architecture.head_width());
+    let tensor = |values: &[f32]| {
+        Tensor::f_from_slice(values)?
+            .f_reshape([positions as i64, 1, width as i64 / 2])?
+            .f_to_device(device)
+    };
+    let tables = architecture.rotary_bases().into_iter().map(|base| {
+        let (cos, sin) = rotary_table(base, positions, width);
+        Ok((base, tensor(&cos)?, tensor(&sin)?))
+    });
+    tables.collect()
 }

@@ -45,13 +45,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    if args.sets.is_empty() {
+    let sets = Sets::read(&args.sets)?;
+    if sets.is_empty() {
         return Err(Error::Arguments(
             "nothing to score on; give --sts FILE, --classify TRAIN TEST or --retrieval DIR"
                 .to_owned(),
         ));
     }
-    let sets = Sets::read(&args.sets)?;
     let files = ModelFile::open_all(&args.models)?;
     let scored = sets.score_all(&files, args.classifier.classify_c, &Bar::default())?;
     match (&scored[..], args.json) {

@@ -30,12 +30,6 @@ pub struct SetArgs {
     retrieval: Vec<PathBuf>,
 }
 
-impl SetArgs {
-    pub fn is_empty(&self) -> bool {
-        self.sts.is_empty() && self.classify.is_empty() && self.retrieval.is_empty()
-    }
-}
-
 #[derive(clap::Args)]
 pub struct ClassifierArgs {
     /// Inverse strength of the classifier's L2 penalty: `C` of scikit-learn's LogisticRegression
