@@ -211,7 +211,8 @@ pub mod layout {
         #[test]
         fn parts_of_a_hash() {
             assert_eq!(mix(0), 0);
-            assert_eq!(mix(1), 0x6EB9_13EC);
+            assert_eq!(mix(1), 0x6889_90C0);
+            assert_eq!(hash(2, &[5, 6, 7]), 0xB61B_910F);
             assert_eq!(bucket(0xABCD_1234, 0), 0);
             assert_eq!(bucket(0xABCD_1234, 8), 0xAB);
             assert_eq!(bucket(0xABCD_1234, 16), 0xABCD);
