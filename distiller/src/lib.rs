@@ -15,6 +15,7 @@ pub mod quantize;
 pub mod source;
 pub mod teacher;
 mod tensors;
+pub mod train;
 pub mod vocabulary;
 pub mod weighting;
 

@@ -18,6 +18,7 @@ use prune::Tokens;
 pub(crate) use corpus::bare_image;
 pub use corpus::count_tokens;
 pub use prune::Pruning;
+pub(crate) use prune::rewrite;
 
 /// Whitening that [`compress`] is best used with unless something else was measured.
 pub const WHITENING: f64 = 0.3;

@@ -198,7 +198,7 @@ fn is_character(tokenizer: &WordPieceTokenizer, id: usize) -> bool {
 }
 
 /// A `tokenizer.json` with only the `kept` tokens, numbered in their order.
-pub(super) fn rewrite(tokenizer: &Value, tokens: &[String], kept: &[u32]) -> Value {
+pub(crate) fn rewrite(tokenizer: &Value, tokens: &[String], kept: &[u32]) -> Value {
     let new_ids: HashMap<&str, usize> = kept
         .iter()
         .enumerate()
@@ -214,6 +214,10 @@ pub(super) fn rewrite(tokenizer: &Value, tokens: &[String], kept: &[u32]) -> Val
     rewritten["post_processor"] = Value::Null;
     rewritten["padding"] = Value::Null;
     if let Some(added) = rewritten["added_tokens"].as_array_mut() {
+        added.retain(|entry| {
+            let text = entry["content"].as_str();
+            text.is_some_and(|text| new_ids.contains_key(text))
+        });
         for entry in added {
             if let Some(&id) = entry["content"].as_str().and_then(|text| new_ids.get(text)) {
                 entry["id"] = id.into();

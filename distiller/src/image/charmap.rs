@@ -55,6 +55,37 @@ pub(super) fn compile(tokenizer: &WordPieceTokenizer) -> Result<Vec<Mapping>> {
     Ok(fold_hangul(mappings, &alphabet))
 }
 
+/// What becomes of every code point where the vocabulary's scripts are all that matters: characters of blocks that no token
+/// has one of, or of what these become, are all unknown, punctuation and blanks of such blocks included.
+pub(super) fn compile_scripts(tokenizer: &WordPieceTokenizer) -> Result<Vec<Mapping>> {
+    let mut mappings = compile(tokenizer)?;
+    let alphabet: HashSet<u32> = tokenizer
+        .tokens
+        .iter()
+        .flat_map(|token| token.chars().map(u32::from))
+        .collect();
+    let leads_to_a_token = |(code, mapping): (u32, &Mapping)| match mapping {
+        Mapping::Keep | Mapping::Isolate => alphabet.contains(&code),
+        Mapping::Text(text) => {
+            let special = [layout::TEXT_BREAK, layout::TEXT_UNKNOWN];
+            text.iter().any(|byte| !special.contains(byte))
+        }
+        Mapping::Drop | Mapping::Break | Mapping::Hangul => false,
+    };
+    for (block, mappings) in (0..).zip(mappings.chunks_mut(BLOCK_OF_SCRIPT as usize)) {
+        let first = block * BLOCK_OF_SCRIPT;
+        let known = (first..).zip(&*mappings).any(leads_to_a_token);
+        if !known && !COMMON_BLOCKS.contains(&first) {
+            mappings.fill(Mapping::Keep);
+        }
+    }
+    Ok(mappings)
+}
+
+/// Code points that stay or go together.
+const BLOCK_OF_SCRIPT: u32 = 0x100;
+/// Blocks of blanks, punctuation and marks that texts in all scripts have.
+const COMMON_BLOCKS: [u32; 3] = [0, 0x300, 0x2000];
 const CODE_POINTS: u32 = 0x11_0000;
 /// Scalar values that are asked about in one go.
 const BLOCK: u32 = 0x1000;

@@ -111,7 +111,10 @@ pub fn write_classifier(
         .iter()
         .filter_map(|&id| tokenizer.tokens[id as usize].bytes().next())
         .collect();
-    let mappings = charmap::compile(&tokenizer)?;
+    let mappings = match head {
+        None => charmap::compile(&tokenizer)?,
+        Some(_) => charmap::compile_scripts(&tokenizer)?,
+    };
     let char_map = charmap_section::write(&mappings, &trie.codes, &added_bytes)?;
     let mut new_ids = vec![0_u32; trie.order.len()];
     for (new, &old) in trie.order.iter().enumerate() {

@@ -18,12 +18,13 @@ use sha2::{Digest, Sha256};
 
 pub use extra_texts::{Phrases, WordCounts, WordLists};
 pub use features::{Features, SHARD_TEXTS};
+pub(crate) use table::{Table, dot};
+pub(crate) use texts::{Texts, sum};
 pub use pairs::{PairOptions, Pairs};
 pub use training::{Epoch, TrainingOptions};
 
 use self::checkpoint::Checkpoint;
 use self::targets::{Targets, rotation};
-use self::texts::Texts;
 use self::training::Lesson;
 use crate::compress::bare_image;
 use crate::matrix::multiply;

@@ -14,31 +14,37 @@ const EPSILON: f32 = 1e-8;
 /// hands it in, and the rows of its tokens take a step. Each row's gradient is summed in the order of texts, so the
 /// result does not depend on the number of threads.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Of each token its values, then Adam's first and second moments of them.
-    pub(super) state: Vec<f32>,
-    pub(super) dims: usize,
+    pub(crate) state: Vec<f32>,
+    pub(crate) dims: usize,
     /// Steps taken.
-    pub(super) steps: i32,
+    pub(crate) steps: i32,
 }
 
 impl Table {
-    pub(super) fn new(rows: &[f32], dims: usize) -> Self {
-        let mut state = vec![0.0; 3 * rows.len()];
-        for (state, row) in state
-            .chunks_exact_mut(3 * dims)
-            .zip(rows.chunks_exact(dims))
-        {
-            state[..dims].copy_from_slice(row);
-        }
-        Self {
-            state,
+    pub(crate) fn new(rows: &[f32], dims: usize) -> Self {
+        let mut table = Self {
+            state: vec![0.0; 3 * rows.len()],
             dims,
             steps: 0,
-        }
+        };
+        table.restart(rows);
+        table
     }
 
-    pub(super) fn rows(&self) -> Vec<f32> {
+    /// As if it were new, of these rows: as many as there were.
+    pub(crate) fn restart(&mut self, rows: &[f32]) {
+        let dims = self.dims;
+        self.state.fill(0.0);
+        let state = self.state.chunks_exact_mut(3 * dims);
+        for (state, row) in state.zip(rows.chunks_exact(dims)) {
+            state[..dims].copy_from_slice(row);
+        }
+        self.steps = 0;
+    }
+
+    pub(crate) fn rows(&self) -> Vec<f32> {
         let rows = self.state.chunks_exact(3 * self.dims);
         rows.flat_map(|state| &state[..self.dims])
             .copied()
@@ -46,13 +52,13 @@ impl Table {
     }
 
     /// The sum of tokens' rows.
-    pub(super) fn sum(&self, ids: &[u32], out: &mut [f32]) {
+    pub(crate) fn sum(&self, ids: &[u32], out: &mut [f32]) {
         sum(ids, &self.state, 3 * self.dims, out);
     }
 
     /// One step of Adam (Kingma and Ba, 2015) on the rows of these texts' tokens; the others' stay as they are.
     /// `gradients` has `dims` values a text: the gradient of its loss for the sum of its rows.
-    pub(super) fn step(&mut self, texts: &[&[u32]], gradients: &[f32], learning_rate: f32) {
+    pub(crate) fn step(&mut self, texts: &[&[u32]], gradients: &[f32], learning_rate: f32) {
         let dims = self.dims;
         // All occurrences of tokens, those of a token together and in the order of texts.
         let mut occurrences: Vec<(u32, u32)> = (0..)
@@ -121,7 +127,7 @@ impl Adam {
     }
 }
 
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     // In lanes, so that it can be vectorised.
     let mut lanes = [0.0_f32; 16];
     let (a_lanes, a_rest) = a.as_chunks::<16>();

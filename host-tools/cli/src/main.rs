@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, convert, distill, encode, eval, inspect, pareto, pretrain, report, tokenize, verify,
+    bench, convert, distill, encode, eval, inspect, pareto, pretrain, report, tokenize, train, verify,
 };
 use crate::error::Error;
 
@@ -38,6 +38,7 @@ struct Cli {
 enum Command {
     Distill(distill::Args),
     Pretrain(pretrain::Args),
+    Train(train::Args),
     Convert(convert::Args),
     Encode(encode::Args),
     Tokenize(tokenize::Args),
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Distill(args) => distill::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Tokenize(args) => tokenize::run(&args),

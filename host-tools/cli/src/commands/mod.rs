@@ -11,4 +11,5 @@ pub mod pareto;
 pub mod pretrain;
 pub mod report;
 pub mod tokenize;
+pub mod train;
 pub mod verify;

@@ -1,0 +1,612 @@
+//! Trains text classifiers for a number of bytes.
+//!
+//! A classifier adds up rows of tokens and n-grams as an embedding does, and a small head turns their mean into logits:
+//! fastText's model (Joulin et al., "Bag of Tricks for Efficient Text Classification", 2017), begun from a distilled
+//! table. First a large network with a row for everything is trained. Then the rows most worth their bytes are kept, in
+//! as few dimensions as logits need, and trained on with what the large network says of the texts (Hinton et al.,
+//! "Distilling the Knowledge in a Neural Network", 2015), at last through the codec that stores them.
+
+mod calibration;
+mod features;
+mod network;
+mod objective;
+mod shrink;
+mod vocabulary;
+mod words;
+
+use flashvec::ngrams_layout::{MARKS, PAIRS, most_rows};
+use flashvec::{Codec, Task};
+use ndarray_rand::rand::SeedableRng;
+use ndarray_rand::rand::seq::SliceRandom;
+use rand_xoshiro::Xoshiro256Plus;
+
+pub use objective::Targets;
+pub use vocabulary::learn_vocabulary;
+
+use self::calibration::{scope_threshold, temperature};
+use self::features::{frequent_ngrams, rows_of};
+use self::network::{Course, Dense, Lesson, Network, Score};
+use self::objective::{Objective, Standard};
+use self::shrink::{Calibration, Full, Selection, Setting, Shape, counts, factorize};
+use self::words::{Vocabulary, Words};
+use crate::image::{ImageOptions, MAX_INTEGER_TOKENS};
+use crate::pretrain::Texts;
+use crate::{Error, Progress, Quantization, Result, Rotation, StaticModel};
+
+/// Texts and what is right for each.
+#[derive(Clone, Copy, Debug)]
+pub struct Examples<'e> {
+    /// As many as there are targets.
+    pub texts: &'e [String],
+    pub targets: &'e Targets,
+}
+
+/// How a classifier is trained. [`TrainOptions::new`] has what is best unless something else was measured.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// Most bytes of the image.
+    pub flash: usize,
+    /// Kinds of n-grams that may have rows, as [`flashvec::ngrams_layout`] names them; 0: none.
+    pub ngrams: u8,
+    /// Dimensions of rows; `None`: those that tell held-out texts best.
+    pub dims: Option<usize>,
+    /// `int8`, `int4` or `int2`; `None`: the one that tells held-out texts best.
+    pub codec: Option<Codec>,
+    /// Outputs of a hidden layer; 0: none.
+    pub hidden: usize,
+    /// How much a text of each label counts; `None`: all alike.
+    pub label_weights: Option<Vec<f32>>,
+    /// Times the texts are gone through with the large network; `None`: as many as suit their number.
+    pub epochs: Option<usize>,
+    /// Share of held-out texts that may be taken for none of the labels; `None`: no text is. Only for one label a text.
+    pub refused: Option<f64>,
+    /// What every choice by chance is drawn from.
+    pub seed: u64,
+}
+
+impl TrainOptions {
+    /// For images of at most this many bytes.
+    pub const fn new(flash: usize) -> Self {
+        Self {
+            flash,
+            ngrams: PAIRS | MARKS,
+            dims: None,
+            codec: None,
+            hidden: 0,
+            label_weights: None,
+            epochs: None,
+            refused: Some(0.02),
+            seed: 0,
+        }
+    }
+}
+
+/// A way to store rows that was tried.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tried {
+    pub dims: usize,
+    pub codec: Codec,
+    pub tokens: usize,
+    pub ngrams: usize,
+    /// Mean loss of held-out texts.
+    pub loss: f64,
+    /// Share of held-out texts that got what they should; 0 for values.
+    pub accuracy: f64,
+}
+
+/// A classifier.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    pub image: Vec<u8>,
+    /// What was tried; the chosen one first.
+    pub tried: Vec<Tried>,
+    /// Epochs of the large network that told held-out texts best.
+    pub epochs: usize,
+    /// What logits were divided by.
+    pub temperature: f32,
+    /// The score below which a text has none of the labels.
+    pub out_of_scope: Option<f32>,
+    /// Whether the texts that decided were a part of the training texts, which the classifier then learned as well.
+    pub split: bool,
+}
+
+/// One text in so many is held out where no others are given to decide by.
+const HELD_OUT: usize = 10;
+/// Most texts held out.
+const MOST_HELD_OUT: usize = 5000;
+/// Most n-grams of the large network.
+const MOST_NGRAMS: usize = 300_000;
+/// Texts that the large network sees, and the small one, before and with its codec; in epochs, within a range.
+const SEEN: f64 = 90_000.0;
+const SEEN_SMALL: f64 = 110_000.0;
+const SEEN_QUANTIZED: f64 = 60_000.0;
+const EPOCHS: (f64, f64) = (3.0, 100.0);
+const EPOCHS_SMALL: (f64, f64) = (5.0, 100.0);
+/// How far the small network goes by what the large one says, rather than by the labels.
+const SOFTENED: f32 = 0.5;
+/// Labels that rows hold the logits of.
+const FEW_LABELS: usize = 8;
+/// Dimensions that are tried for more, and where that begins.
+const DIMS: [usize; 6] = [8, 16, 24, 32, 48, 64];
+const MIDDLE: usize = 24;
+const MOST_DIMS: usize = 64;
+/// Dimensions of rows that begin at random.
+const RANDOM_DIMS: usize = 64;
+
+/// Trains a classifier.
+///
+/// `base` has the vocabulary, and rows to begin from; with `random`, only the former. The choices of dimensions, codec,
+/// epochs, temperature and threshold are made with `dev`; without, with a part of the training texts, all of which are
+/// learned in the end.
+///
+/// # Errors
+/// [`Error::Option`] and [`Error::Codec`] for options that cannot be met, [`Error::FlashTooSmall`],
+/// [`Error::UnsupportedTokenizer`].
+pub fn train(
+    base: &StaticModel,
+    random: bool,
+    labels: &[String],
+    examples: Examples<'_>,
+    dev: Option<Examples<'_>>,
+    options: &TrainOptions,
+    image: &ImageOptions,
+    progress: &dyn Progress,
+) -> Result<Trained> {
+    check(labels, examples, options)?;
+    let vocabulary = Vocabulary::new(base)?;
+    let mut words = Words::default();
+    let texts = words.read(base, examples.texts)?;
+    let dev_texts = dev.map(|dev| words.read(base, dev.texts)).transpose()?;
+    let image = ImageOptions {
+        quantization: Quantization {
+            rotation: Rotation::None,
+            ..Quantization::default()
+        },
+        ..image.clone()
+    };
+    let standard = Standard::of(examples.targets);
+    let trainer = Trainer {
+        base,
+        random,
+        vocabulary: &vocabulary,
+        words: &words,
+        labels,
+        task: examples.targets.task(),
+        standard,
+        image: &image,
+        options,
+        progress,
+    };
+    let objective = |targets: &Targets| trainer.objective(targets);
+    let all = Part {
+        objective: objective(examples.targets),
+        texts,
+    };
+    let (learned, held_out) = match (dev, dev_texts) {
+        (Some(dev), Some(texts)) => (None, Part { objective: objective(dev.targets), texts }),
+        _ => {
+            let (held_out, rest) = split(examples.targets, options.seed);
+            let part = |chosen: &[usize]| Part {
+                objective: objective(&picked(examples.targets, chosen)),
+                texts: picked_texts(&all.texts, chosen),
+            };
+            (Some(part(&rest)), part(&held_out))
+        }
+    };
+    trainer.run(&all, learned.as_ref(), &held_out)
+}
+
+fn check(labels: &[String], examples: Examples<'_>, options: &TrainOptions) -> Result<()> {
+    let wrong = |option, what: String| Err(Error::Option { option, what });
+    let targets = examples.targets;
+    if targets.len() != examples.texts.len() || targets.is_empty() {
+        return Err(Error::Model {
+            what: format!("{} texts and {} targets are no examples", examples.texts.len(), targets.len()),
+        });
+    }
+    let known = |label: &u32| (*label as usize) < labels.len();
+    let all_known = match targets {
+        Targets::Single(of_texts) => of_texts.iter().all(known),
+        Targets::Multi(of_texts) => of_texts.iter().flatten().all(known),
+        Targets::Values(_) => labels.len() == 1,
+    };
+    if !all_known {
+        return Err(Error::Model {
+            what: format!("a target is none of the {} labels", labels.len()),
+        });
+    }
+    match options.codec {
+        None | Some(Codec::Int8 | Codec::Int4 | Codec::Int2) => {}
+        Some(codec) => {
+            let what = "classifiers have int8, int4 or int2 rows".to_owned();
+            return Err(Error::Codec { codec, what });
+        }
+    }
+    if options.dims == Some(0) {
+        return wrong("dims", "there is at least 1".to_owned());
+    }
+    if let Some(weights) = &options.label_weights
+        && (weights.len() != labels.len() || !weights.iter().all(|w| w.is_finite() && *w > 0.0))
+    {
+        return wrong("label weights", "each label has one, above 0".to_owned());
+    }
+    Ok(())
+}
+
+/// Texts and what is right for them.
+struct Part {
+    texts: Texts,
+    objective: Objective,
+}
+
+impl Part {
+    fn lesson<'l>(&'l self, rows: &'l Texts) -> Lesson<'l> {
+        Lesson {
+            texts: rows,
+            objective: &self.objective,
+        }
+    }
+}
+
+struct Trainer<'t> {
+    base: &'t StaticModel,
+    random: bool,
+    vocabulary: &'t Vocabulary,
+    words: &'t Words,
+    labels: &'t [String],
+    task: Task,
+    standard: Standard,
+    image: &'t ImageOptions,
+    options: &'t TrainOptions,
+    progress: &'t dyn Progress,
+}
+
+/// A small network, and how it tells held-out texts.
+struct Small {
+    shape: Shape,
+    selection: Selection,
+    network: Network,
+    score: Score,
+    /// Of held-out texts.
+    logits: Vec<f32>,
+}
+
+impl Small {
+    fn or_better(self, other: Self) -> Self {
+        if other.score.loss < self.score.loss { other } else { self }
+    }
+
+    fn tried(&self) -> Tried {
+        Tried {
+            dims: self.shape.dims,
+            codec: self.shape.codec,
+            tokens: self.selection.token_count(),
+            ngrams: self.selection.ngram_count(),
+            loss: self.score.loss,
+            accuracy: self.score.accuracy,
+        }
+    }
+}
+
+impl Trainer<'_> {
+    fn objective(&self, targets: &Targets) -> Objective {
+        let weights = self.options.label_weights.as_deref();
+        Objective::new(targets, self.labels.len(), self.standard, weights)
+    }
+
+    fn setting<'s>(&'s self, texts: &'s Texts) -> Setting<'s> {
+        Setting {
+            base: self.base,
+            vocabulary: self.vocabulary,
+            words: self.words,
+            texts,
+            labels: self.labels,
+            task: self.task,
+            image: self.image,
+            flash: self.options.flash,
+        }
+    }
+
+    fn run(&self, all: &Part, learned: Option<&Part>, held_out: &Part) -> Result<Trained> {
+        let part = learned.unwrap_or(all);
+        let (full, epochs) = self.full(part, Some(held_out), None)?;
+        let mut tried = Vec::new();
+        let best = self.best_small(&full, part, held_out, &mut tried)?;
+        let temperature = temperature(&best.logits, &held_out.objective);
+        let refused = self.options.refused.filter(|_| self.task == Task::Softmax);
+        let out_of_scope = refused
+            .map(|share| scope_threshold(&best.logits, self.labels.len(), temperature, share));
+        let shape = best.shape;
+        tried.sort_by_key(|tried| (tried.dims, tried.codec) != (shape.dims, shape.codec));
+        let last = match learned {
+            None => best,
+            Some(_) => {
+                drop(best);
+                let (full, _) = self.full(all, None, Some(epochs))?;
+                self.small(&full, all, held_out, shape)?
+            }
+        };
+        let calibration = Calibration {
+            factors: vec![self.standard.deviation / temperature; self.labels.len()],
+            shift: self.standard.mean,
+            out_of_scope,
+        };
+        let setting = self.setting(&all.texts);
+        Ok(Trained {
+            image: last.selection.image(&setting, shape.codec, &last.network, &calibration)?,
+            tried,
+            epochs,
+            temperature,
+            out_of_scope,
+            split: learned.is_some(),
+        })
+    }
+
+    fn course(&self, texts: usize, seen: f64, range: (f64, f64)) -> Course {
+        let epochs = (seen / texts.max(1) as f64).round().clamp(range.0, range.1);
+        Course {
+            epochs: epochs as usize,
+            stop: None,
+            patience: 3,
+            batch: (texts / 20).clamp(8, 64),
+            row_rate: 0.01,
+            head_rate: 0.01,
+            token_dropout: 0.4,
+            ngram_dropout: 0.5,
+            seed: self.options.seed,
+        }
+    }
+
+    /// Trains the large network; with the number of epochs that were best, or just those.
+    fn full(
+        &self,
+        part: &Part,
+        held_out: Option<&Part>,
+        stop: Option<usize>,
+    ) -> Result<(Full, usize)> {
+        // Tokens of the training texts, as the whole vocabulary splits them.
+        let everything: Vec<Option<u32>> = (0..self.vocabulary.len() as u32).map(Some).collect();
+        let ids = self.words.split(self.vocabulary, &everything);
+        let mut seen = vec![false; self.vocabulary.len()];
+        for text in 0..part.texts.len() {
+            let words = part.texts.ids(text).iter();
+            let tokens = words.filter_map(|&word| ids[word as usize].as_ref()).flatten();
+            tokens.for_each(|&id| seen[id as usize] = true);
+        }
+        seen[self.vocabulary.tokenizer.unk as usize] = false;
+        let tokens: Vec<u32> = (0..).zip(&seen).filter(|(_, seen)| **seen).map(|(id, _)| id).collect();
+        let mut numbers = vec![None; seen.len()];
+        for (number, &id) in (0..).zip(&tokens) {
+            numbers[id as usize] = Some(number);
+        }
+        if tokens.is_empty() {
+            return Err(Error::Model {
+                what: "no text has a token of the vocabulary; take another base".to_owned(),
+            });
+        }
+        let splits = self.words.split(self.vocabulary, &numbers);
+        let kinds = self.options.ngrams;
+        let least = if part.texts.len() < 1000 { 1 } else { 2 };
+        let ngrams = match kinds & !MARKS {
+            0 => Vec::new(),
+            _ => frequent_ngrams(&part.texts, &splits, kinds, least, MOST_NGRAMS),
+        };
+        let mut generator = Xoshiro256Plus::seed_from_u64(self.options.seed);
+        let (rows, dims) = self.first_rows(&tokens, ngrams.len(), &mut generator)?;
+        let reach = 0.1 / (dims as f32).sqrt();
+        let layer = Dense::random(dims, self.labels.len(), reach, &mut generator);
+        let mut full = Full {
+            network: Network::new(&rows, dims, vec![layer]),
+            tokens,
+            ngrams,
+            kinds,
+            splits,
+        };
+        let rows = full.ngram_rows();
+        let texts = rows_of(&part.texts, &full.splits, &rows);
+        let held_out_texts = held_out.map(|part| rows_of(&part.texts, &full.splits, &rows));
+        let mut course = self.course(texts.len(), SEEN, EPOCHS);
+        if let Some(epochs) = self.options.epochs {
+            course.epochs = epochs;
+        }
+        self.progress.begin("Training with every row, texts", (course.epochs * texts.len()) as u64);
+        let lesson = part.lesson(&texts);
+        let first_ngram = full.tokens.len() as u32;
+        let held_out = held_out.zip(held_out_texts.as_ref());
+        let epochs = full.network.train(
+            lesson,
+            held_out.map(|(part, texts)| part.lesson(texts)),
+            first_ngram,
+            &Course { stop, ..course },
+            self.progress,
+        )?;
+        self.progress.finish();
+        Ok((full, epochs))
+    }
+
+    /// Rows that the large network begins with: the base's, of a size of about 1, and nothing for n-grams.
+    fn first_rows(
+        &self,
+        tokens: &[u32],
+        ngrams: usize,
+        generator: &mut Xoshiro256Plus,
+    ) -> Result<(Vec<f32>, usize)> {
+        use ndarray_rand::rand::Rng;
+
+        if self.random {
+            let dims = RANDOM_DIMS;
+            let mut rows: Vec<f32> = (0..tokens.len() * dims)
+                .map(|_| generator.gen_range(-0.1..=0.1))
+                .collect();
+            rows.resize((tokens.len() + ngrams) * dims, 0.0);
+            return Ok((rows, dims));
+        }
+        let dims = self.base.dims;
+        let mut rows = vec![0.0; tokens.len() * dims];
+        for (row, &id) in rows.chunks_exact_mut(dims).zip(tokens) {
+            self.base.token_row(id, row)?;
+        }
+        let squares: f64 = rows.iter().map(|&x| f64::from(x).powi(2)).sum();
+        let size = (squares / rows.len() as f64).sqrt() as f32;
+        if !(size > 0.0 && size.is_finite()) {
+            return Err(Error::Model {
+                what: "the base's rows are all 0 or not finite; take another base".to_owned(),
+            });
+        }
+        rows.iter_mut().for_each(|x| *x /= size);
+        rows.resize((tokens.len() + ngrams) * dims, 0.0);
+        Ok((rows, dims))
+    }
+
+    /// The small network whose shape tells held-out texts best, and all that were tried. With few labels rows hold all there
+    /// is to logits, in one of two codecs; with many, fewer dimensions leave room for more rows: both ways from the middle,
+    /// as long as it gets better.
+    fn best_small(
+        &self,
+        full: &Full,
+        part: &Part,
+        held_out: &Part,
+        tried: &mut Vec<Tried>,
+    ) -> Result<Small> {
+        let mut try_shape = |dims: usize, codec: Codec| {
+            let hidden = self.options.hidden;
+            let small = self.small(full, part, held_out, Shape { dims, codec, hidden })?;
+            tried.push(small.tried());
+            Ok(small)
+        };
+        // Logits of one label a text matter but for what they have in common.
+        let rank = match self.task {
+            Task::Softmax => (self.labels.len() - 1).max(1),
+            _ => self.labels.len(),
+        };
+        let few = rank <= FEW_LABELS;
+        let codec = self.options.codec.unwrap_or(Codec::Int4);
+        let ladder: Vec<usize> = match self.options.dims {
+            Some(dims) => vec![dims.min(rank)],
+            None if few => vec![rank],
+            None => {
+                let steps = DIMS.into_iter().filter(|&dims| dims < rank);
+                steps.chain((rank <= MOST_DIMS).then_some(rank)).collect()
+            }
+        };
+        let middle = ladder.iter().position(|&dims| dims >= MIDDLE).unwrap_or(ladder.len() - 1);
+        let mut best = try_shape(ladder[middle], codec)?;
+        if self.options.codec.is_none() && few {
+            best = best.or_better(try_shape(ladder[middle], Codec::Int8)?);
+        }
+        let (below, above) = (ladder[..middle].iter().rev(), ladder[middle + 1..].iter());
+        for &dims in below {
+            best = best.or_better(try_shape(dims, codec)?);
+            if best.shape.dims != dims {
+                break;
+            }
+        }
+        if best.shape.dims == ladder[middle] {
+            for &dims in above {
+                best = best.or_better(try_shape(dims, codec)?);
+                if best.shape.dims != dims {
+                    break;
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    /// Makes a small network of the large one, and trains it.
+    fn small(&self, full: &Full, part: &Part, held_out: &Part, shape: Shape) -> Result<Small> {
+        let full_texts = rows_of(&part.texts, &full.splits, &full.ngram_rows());
+        let contributions = full.contributions(self.task);
+        let counts = counts(&full_texts, full.tokens.len() + full.ngrams.len());
+        let setting = self.setting(&part.texts);
+        let selection = Selection::best(&setting, full, &contributions, &counts, shape)?;
+        let outputs = self.labels.len();
+        let (rows, weights) = factorize(&contributions, &counts, outputs, shape.dims)?;
+        let rows = selection.take(&rows, shape.dims);
+        let mut generator = Xoshiro256Plus::seed_from_u64(self.options.seed);
+        let layers = match shape.hidden {
+            0 => vec![Dense::new(weights, full.network.layers[0].biases())],
+            _ => {
+                let layers = shape.layers(outputs).into_iter();
+                layers
+                    .map(|(inputs, outputs)| {
+                        let reach = (3.0 / inputs as f32).sqrt();
+                        Dense::random(inputs, outputs, reach, &mut generator)
+                    })
+                    .collect()
+            }
+        };
+        let said = full.network.say(part.lesson(&full_texts));
+        let objective = part.objective.softened(&said, SOFTENED);
+        let texts = selection.rows_of(&part.texts);
+        let held_out_texts = selection.rows_of(&held_out.texts);
+        let lesson = Lesson {
+            texts: &texts,
+            objective: &objective,
+        };
+        let mut network = Network::new(&rows, shape.dims, layers);
+        let first_ngram = selection.token_count() as u32;
+        let mut course = Course {
+            head_rate: if shape.hidden > 0 { 0.01 } else { 0.003 },
+            token_dropout: 0.2,
+            ngram_dropout: 0.3,
+            ..self.course(texts.len(), SEEN_SMALL, EPOCHS_SMALL)
+        };
+        let quantized = self.course(texts.len(), SEEN_QUANTIZED, EPOCHS_SMALL).epochs;
+        let step = format!("Training {} dimensions in {}, texts", shape.dims, shape.codec);
+        self.progress.begin(&step, ((course.epochs + quantized) * texts.len()) as u64);
+        network.train(lesson, None, first_ngram, &course, self.progress)?;
+        let most_rows = most_rows(selection.kinds(), MAX_INTEGER_TOKENS);
+        network.quantize(shape.codec, u32::try_from(most_rows).unwrap_or(u32::MAX))?;
+        course.epochs = quantized;
+        course.row_rate /= 2.0;
+        course.head_rate /= 2.0;
+        network.train(lesson, None, first_ngram, &course, self.progress)?;
+        self.progress.finish();
+        Ok(Small {
+            shape,
+            score: network.score(held_out.lesson(&held_out_texts)),
+            logits: network.logits(&held_out_texts),
+            selection,
+            network,
+        })
+    }
+}
+
+/// Texts to decide by, and the rest: by chance, one in [`HELD_OUT`] of each label.
+fn split(targets: &Targets, seed: u64) -> (Vec<usize>, Vec<usize>) {
+    let mut order: Vec<usize> = (0..targets.len()).collect();
+    order.shuffle(&mut Xoshiro256Plus::seed_from_u64(seed ^ 0x5EED));
+    if let Targets::Single(labels) = targets {
+        order.sort_by_key(|&text| labels[text]);
+    }
+    let every = HELD_OUT.max(targets.len() / MOST_HELD_OUT);
+    let (mut held_out, mut rest) = (Vec::new(), Vec::new());
+    for (at, text) in order.into_iter().enumerate() {
+        if at % every == every / 2 {
+            held_out.push(text);
+        } else {
+            rest.push(text);
+        }
+    }
+    held_out.sort_unstable();
+    rest.sort_unstable();
+    (held_out, rest)
+}
+
+fn picked(targets: &Targets, chosen: &[usize]) -> Targets {
+    match targets {
+        Targets::Single(labels) => Targets::Single(chosen.iter().map(|&text| labels[text]).collect()),
+        Targets::Multi(labels) => {
+            Targets::Multi(chosen.iter().map(|&text| labels[text].clone()).collect())
+        }
+        Targets::Values(values) => Targets::Values(chosen.iter().map(|&text| values[text]).collect()),
+    }
+}
+
+fn picked_texts(texts: &Texts, chosen: &[usize]) -> Texts {
+    let mut picked = Texts::default();
+    for &text in chosen {
+        picked.push(texts.ids(text).iter().copied());
+    }
+    picked
+}
