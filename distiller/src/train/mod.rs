@@ -122,6 +122,8 @@ const SEEN_SMALL: f64 = 110_000.0;
 const SEEN_QUANTIZED: f64 = 60_000.0;
 const EPOCHS: (f64, f64) = (3.0, 100.0);
 const EPOCHS_SMALL: (f64, f64) = (5.0, 100.0);
+/// Large networks whose mean the small one learns from.
+const ENSEMBLE: usize = 3;
 /// How far the small network goes by what the large one says, rather than by the labels.
 const SOFTENED: f32 = 0.5;
 /// Labels that rows hold the logits of.
@@ -321,7 +323,7 @@ impl Trainer<'_> {
         let last = match learned {
             None => best,
             Some(_) => {
-                drop(best);
+                drop((best, full));
                 let (full, _) = self.full(all, None, Some(epochs))?;
                 self.small(&full, all, held_out, shape)?
             }
@@ -391,12 +393,9 @@ impl Trainer<'_> {
             0 => Vec::new(),
             _ => frequent_ngrams(&part.texts, &splits, kinds, least, MOST_NGRAMS),
         };
-        let mut generator = Xoshiro256Plus::seed_from_u64(self.options.seed);
-        let (rows, dims) = self.first_rows(&tokens, ngrams.len(), &mut generator)?;
-        let reach = 0.1 / (dims as f32).sqrt();
-        let layer = Dense::random(dims, self.labels.len(), reach, &mut generator);
         let mut full = Full {
-            network: Network::new(&rows, dims, vec![layer]),
+            contributions: Vec::new(),
+            biases: Vec::new(),
             tokens,
             ngrams,
             kinds,
@@ -409,19 +408,30 @@ impl Trainer<'_> {
         if let Some(epochs) = self.options.epochs {
             course.epochs = epochs;
         }
-        self.progress.begin("Training with every row, texts", (course.epochs * texts.len()) as u64);
-        let lesson = part.lesson(&texts);
+        let members = ENSEMBLE;
+        let step = format!("Training {members} networks with every row, texts");
+        self.progress.begin(&step, (members * stop.unwrap_or(course.epochs) * texts.len()) as u64);
         let first_ngram = full.tokens.len() as u32;
         let held_out = held_out.zip(held_out_texts.as_ref());
-        let epochs = full.network.train(
-            lesson,
-            held_out.map(|(part, texts)| part.lesson(texts)),
-            first_ngram,
-            &Course { stop, ..course },
-            self.progress,
-        )?;
+        let held_out = held_out.map(|(part, texts)| part.lesson(texts));
+        let mut epochs = stop;
+        for member in 0..members as u64 {
+            let seed = self.options.seed.wrapping_mul(members as u64) + member;
+            let mut generator = Xoshiro256Plus::seed_from_u64(seed);
+            let (rows, dims) = self.first_rows(&full.tokens, full.ngrams.len(), &mut generator)?;
+            let reach = 0.1 / (dims as f32).sqrt();
+            let layer = Dense::random(dims, self.labels.len(), reach, &mut generator);
+            let mut network = Network::new(&rows, dims, vec![layer]);
+            drop(rows);
+            let course = Course { stop: epochs, seed, ..course };
+            // The first finds out how long is best.
+            let to_watch = held_out.filter(|_| epochs.is_none());
+            let took = network.train(part.lesson(&texts), to_watch, first_ngram, &course, self.progress)?;
+            epochs = epochs.or(Some(took));
+            full.learn(&network, self.task, 1.0 / members as f32);
+        }
         self.progress.finish();
-        Ok((full, epochs))
+        Ok((full, epochs.unwrap_or(course.epochs)))
     }
 
     /// Rows that the large network begins with: the base's, of a size of about 1, and nothing for n-grams.
@@ -515,16 +525,15 @@ impl Trainer<'_> {
     /// Makes a small network of the large one, and trains it.
     fn small(&self, full: &Full, part: &Part, held_out: &Part, shape: Shape) -> Result<Small> {
         let full_texts = rows_of(&part.texts, &full.splits, &full.ngram_rows());
-        let contributions = full.contributions(self.task);
-        let counts = counts(&full_texts, full.tokens.len() + full.ngrams.len());
+        let counts = counts(&full_texts, full.row_count());
         let setting = self.setting(&part.texts);
-        let selection = Selection::best(&setting, full, &contributions, &counts, shape)?;
+        let selection = Selection::best(&setting, full, &counts, shape)?;
         let outputs = self.labels.len();
-        let (rows, weights) = factorize(&contributions, &counts, outputs, shape.dims)?;
+        let (rows, weights) = factorize(&full.contributions, &counts, outputs, shape.dims)?;
         let rows = selection.take(&rows, shape.dims);
         let mut generator = Xoshiro256Plus::seed_from_u64(self.options.seed);
         let layers = match shape.hidden {
-            0 => vec![Dense::new(weights, full.network.layers[0].biases())],
+            0 => vec![Dense::new(weights, &full.biases)],
             _ => {
                 let layers = shape.layers(outputs).into_iter();
                 layers
@@ -535,7 +544,7 @@ impl Trainer<'_> {
                     .collect()
             }
         };
-        let said = full.network.say(part.lesson(&full_texts));
+        let said = full.say(&full_texts, &part.objective);
         let objective = part.objective.softened(&said, SOFTENED);
         let texts = selection.rows_of(&part.texts);
         let held_out_texts = selection.rows_of(&held_out.texts);

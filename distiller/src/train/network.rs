@@ -249,15 +249,6 @@ impl Network {
         Pass { inputs, logits: x }
     }
 
-    /// What is said of each text, as the objective puts it, row-major.
-    pub(super) fn say(&self, lesson: Lesson<'_>) -> Vec<f32> {
-        let mut logits = self.logits(lesson.texts);
-        logits
-            .par_chunks_exact_mut(lesson.objective.outputs)
-            .for_each(|logits| lesson.objective.say(logits));
-        logits
-    }
-
     /// The logits of each text, row-major.
     pub(super) fn logits(&self, texts: &Texts) -> Vec<f32> {
         (0..texts.len())

@@ -7,6 +7,7 @@ use flashvec::{Codec, Task};
 
 use super::features::{NGramRows, renumbered, rows_of};
 use super::network::{Dense, Network};
+use super::objective::Objective;
 use super::words::{Splits, Vocabulary, Words};
 use crate::image::{HeadParts, ImageOptions, Layer, NGramTable, NGrams, Trie, write_classifier};
 use crate::matrix::multiply;
@@ -25,18 +26,25 @@ const FIXED_BYTES: f64 = 2500.0;
 /// How often a choice is measured before the largest that fitted is taken.
 const ATTEMPTS: usize = 8;
 
-/// A network with a row for every token and n-gram of the training texts.
+/// What large networks with a row for every token and n-gram of the training texts have learned, on average: each row's part
+/// of the logits, of which a text's are the mean.
 pub(super) struct Full {
-    pub(super) network: Network,
-    /// The vocabulary's id of each of its tokens; tokens have the first rows, in this order.
+    /// Row-major, an output each; as far as they matter.
+    pub(super) contributions: Vec<f32>,
+    pub(super) biases: Vec<f32>,
+    /// The vocabulary's id of each token; tokens have the first rows, in this order.
     pub(super) tokens: Vec<u32>,
-    /// The hash of each of its n-grams, which have the other rows.
+    /// The hash of each n-gram; they have the other rows.
     pub(super) ngrams: Vec<u32>,
     pub(super) kinds: u8,
     pub(super) splits: Splits,
 }
 
 impl Full {
+    pub(super) fn row_count(&self) -> usize {
+        self.tokens.len() + self.ngrams.len()
+    }
+
     pub(super) fn ngram_rows(&self) -> NGramRows {
         if self.ngrams.is_empty() {
             return NGramRows::None;
@@ -47,22 +55,41 @@ impl Full {
         }
     }
 
-    /// What each row adds to the logits, as far as it matters: row-major, an output each.
-    pub(super) fn contributions(&self, task: Task) -> Vec<f32> {
-        let layer = &self.network.layers[0];
-        let dims = self.network.dims();
-        let rows = self.network.rows();
+    /// Takes a share of what a network with one layer has learned.
+    pub(super) fn learn(&mut self, network: &Network, task: Task, share: f32) {
+        let layer = &network.layers[0];
+        let (dims, outputs) = (network.dims(), layer.outputs);
+        let rows = network.rows();
         let rows = MatRef::from_row_major_slice(&rows, rows.len() / dims, dims);
-        let weights = MatRef::from_row_major_slice(layer.weights(), layer.outputs, dims);
-        let mut contributions = multiply(rows, weights.transpose());
+        let weights = MatRef::from_row_major_slice(layer.weights(), outputs, dims);
+        let mut learned = multiply(rows, weights.transpose());
         if task == Task::Softmax {
             // What is added to all labels alike changes nothing.
-            for row in contributions.chunks_exact_mut(layer.outputs) {
-                let mean = row.iter().sum::<f32>() / row.len() as f32;
+            for row in learned.chunks_exact_mut(outputs) {
+                let mean = row.iter().sum::<f32>() / outputs as f32;
                 row.iter_mut().for_each(|x| *x -= mean);
             }
         }
-        contributions
+        self.contributions.resize(learned.len(), 0.0);
+        self.biases.resize(outputs, 0.0);
+        let sums = self.contributions.iter_mut().chain(&mut self.biases);
+        for (sum, x) in sums.zip(learned.iter().chain(layer.biases())) {
+            *sum += share * x;
+        }
+    }
+
+    /// What is said of each text, as the objective puts it, row-major.
+    pub(super) fn say(&self, texts: &Texts, objective: &Objective) -> Vec<f32> {
+        let outputs = self.biases.len();
+        let mut said = texts.sums(&self.contributions, outputs, 1);
+        for (text, logits) in said.chunks_exact_mut(outputs).enumerate() {
+            let share = 1.0 / texts.ids(text).len().max(1) as f32;
+            for (z, bias) in logits.iter_mut().zip(&self.biases) {
+                *z = *z * share + bias;
+            }
+            objective.say(logits);
+        }
+        said
     }
 }
 
@@ -205,14 +232,14 @@ impl Selection {
     pub(super) fn best(
         setting: &Setting<'_>,
         full: &Full,
-        contributions: &[f32],
         counts: &[f32],
         shape: Shape,
     ) -> Result<Self> {
         let outputs = setting.labels.len();
         let row = shape.codec.row_len(shape.dims) as f64;
         let bytes = |at: usize| row + if at < full.tokens.len() { TOKEN_BYTES } else { NGRAM_BYTES };
-        let gains: Vec<f64> = contributions
+        let gains: Vec<f64> = full
+            .contributions
             .chunks_exact(outputs)
             .zip(counts)
             .enumerate()
