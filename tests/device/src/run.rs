@@ -59,9 +59,7 @@ impl Line {
 /// cost 81234 12 57            instructions, tokens (none for invalid UTF-8), bytes of input
 /// ram 928 412 1544 96         stack of from_bytes, stack of the call, scratch, the model itself, in bytes
 /// ```
-pub fn run(
-    call: impl for<'s> Fn(&Model, &[u8], &'s mut [u32]) -> Result<Output<'s>, Error>,
-) -> ! {
+pub fn run(call: impl for<'s> Fn(&Model, &[u8], &'s mut [u32]) -> Result<Output<'s>, Error>) -> ! {
     let mut out = io::stdout().expect("opening the host's standard output");
     let mut line = Line {
         bytes: [0; 8 * MAX_WORDS + 64],
@@ -82,7 +80,8 @@ pub fn run(
 
     let mut call_stack = 0;
     for text in board::texts() {
-        let (result, used) = stack::gauge(|| call(&model, text, scratch).map(|output| output.values.len()));
+        let (result, used) =
+            stack::gauge(|| call(&model, text, scratch).map(|output| output.values.len()));
         call_stack = used.max(call_stack);
         // Once more for the count, so that painting the stack stays out of it.
         let (again, instructions) = board::count_instructions(|| call(&model, text, scratch));
@@ -105,8 +104,6 @@ pub fn run(
         writeln!(out, "cost {instructions} {tokens} {}", text.len()).expect("writing to the host");
     }
     let (scratch, model) = (size_of_val(scratch), size_of_val(&model));
-    writeln!(out, "ram {parse_stack} {call_stack} {scratch} {model}")
-        .expect("writing to the host");
+    writeln!(out, "ram {parse_stack} {call_stack} {scratch} {model}").expect("writing to the host");
     process::exit(0)
 }
-
