@@ -159,6 +159,17 @@ pub const CLASSIFIERS: [Classifier; 4] = [
     },
 ];
 
+/// One of as many labels as a data set of intents has, for budgets.
+pub const INTENTS: Classifier = Classifier {
+    codec: Codec::Int4,
+    task: Task::Softmax,
+    labels: 77,
+    hidden: 0,
+    out_of_scope: Some(0.0),
+    ngrams: PAIRS,
+    normalize: false,
+};
+
 impl Classifier {
     /// The head, for embeddings of `dims` dimensions.
     pub fn head(&self, dims: usize) -> HeadParts {

@@ -145,10 +145,12 @@ fn clippy_firmware(toolchain: &Toolchain) -> Result<()> {
         "these crates are outside the workspace and built for other targets",
     );
     for part in &PARTS {
-        shell::run(&mut toolchain.clippy("tests/device", part.target)?)?;
+        shell::run(&mut toolchain.clippy("tests/device", part.target, &[])?)?;
+        let classify = ["--features", "classify"];
+        shell::run(&mut toolchain.clippy("tests/device", part.target, &classify)?)?;
     }
     for (name, target) in EXAMPLES {
-        shell::run(&mut toolchain.clippy(&format!("firmware-examples/{name}"), target)?)?;
+        shell::run(&mut toolchain.clippy(&format!("firmware-examples/{name}"), target, &[])?)?;
     }
     Ok(())
 }
