@@ -213,7 +213,7 @@ impl Classifier {
             };
             for _ in 0..random.number() % 8 {
                 // Most texts are of few tokens.
-                let bound = if random.number() % 2 == 0 {
+                let bound = if random.number().is_multiple_of(2) {
                     tokens
                 } else {
                     8.min(tokens)

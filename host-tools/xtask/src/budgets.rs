@@ -25,7 +25,8 @@ const CLASSIFY: &str = "classify";
 const HEADER: &str = "\
 # Bytes of RAM and code on each target, for each version of rustc they were measured with: a 256-dimensional
 # int8 image, texts of tests/host/src/texts.rs, the profile of tests/device. Instructions a token, for an image in each
-# codec. Of classifying: a 32-dimensional int4 image with pairs and 77 labels, instructions a text. `cargo xtask device-test` fails when a figure has moved by more than 3 percent, down as well as up;
+# codec. Of classifying: a 32-dimensional int4 image with pairs of tokens and 77 labels, instructions a text.
+# `cargo xtask device-test` fails when a figure has moved by more than 3 percent, down as well as up;
 # `cargo xtask device-test --accept` rewrites this file.
 ";
 
