@@ -47,7 +47,7 @@ impl<'s> Classification<'s> {
 
     /// The most probable label, or the largest value; `None` if the text is out of scope: none of the labels.
     pub fn best(&self) -> Option<Prediction> {
-        self.top(1).next().filter(|_| self.in_scope)
+        self.in_scope.then(|| best_behind(None, self.scores))?
     }
 
     /// The `count` most probable labels, or largest values, the first of equal ones first; also of a text that is
@@ -56,20 +56,25 @@ impl<'s> Classification<'s> {
         let scores = self.scores;
         let mut last: Option<Prediction> = None;
         (0..count).map_while(move |_| {
-            let mut best: Option<Prediction> = None;
-            for (label, &probability) in scores.iter().enumerate() {
-                let taken = last.is_some_and(|last| {
-                    probability > last.probability
-                        || probability == last.probability && label <= last.label
-                });
-                if !taken && best.is_none_or(|best| probability > best.probability) {
-                    best = Some(Prediction { label, probability });
-                }
-            }
-            last = best;
-            best
+            last = best_behind(last, scores);
+            last
         })
     }
+}
+
+/// The most probable label of those that come behind `last`.
+#[inline(always)]
+fn best_behind(last: Option<Prediction>, scores: &[f32]) -> Option<Prediction> {
+    let mut best: Option<Prediction> = None;
+    for (label, &probability) in scores.iter().enumerate() {
+        let taken = last.is_some_and(|last| {
+            probability > last.probability || probability == last.probability && label <= last.label
+        });
+        if !taken && best.is_none_or(|best| probability > best.probability) {
+            best = Some(Prediction { label, probability });
+        }
+    }
+    best
 }
 
 impl Model<'_> {

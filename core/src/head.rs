@@ -150,8 +150,7 @@ impl<'a> Head<'a> {
         let mut rest = names;
         for _ in 0..header.labels {
             let (name, after) = split_label(rest)?;
-            let name = core::str::from_utf8(name).ok()?;
-            if name.is_empty() || name.chars().any(char::is_control) {
+            if name.is_empty() || has_control(name) || core::str::from_utf8(name).is_err() {
                 return None;
             }
             rest = after;
@@ -225,6 +224,16 @@ impl<'a> Head<'a> {
 fn split_label(labels: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&len, rest) = labels.split_first()?;
     rest.split_at_checked(usize::from(len))
+}
+
+/// Whether a text in UTF-8 has a control character: U+0000 to U+001F, U+007F to U+009F.
+fn has_control(text: &[u8]) -> bool {
+    let mut before = 0;
+    text.iter().any(|&byte| {
+        let second = before == 0xC2 && byte < 0xA0;
+        before = byte;
+        byte < 0x20 || byte == 0x7F || second
+    })
 }
 
 /// A layer: a weight for each input, a scale and a bias for every output.

@@ -414,6 +414,7 @@ impl<'a> Image<'a> {
     }
 
     /// The bytes of the section of a kind; `None` if the table does not name one.
+    #[inline(never)]
     pub fn find(&self, kind: SectionKind) -> Option<&'a [u8]> {
         let mut rest = self.sections;
         for section in self.header.sections.as_slice() {

@@ -354,7 +354,7 @@ struct Sum<'m, 's> {
     model: &'m Model<'m>,
     pool: Pool<'m, 's>,
     #[cfg(feature = "classify")]
-    ngrams: Option<(NGrams<'m>, Window)>,
+    ngrams: Option<(&'m NGrams<'m>, Window)>,
 }
 
 impl<'m, 's> Sum<'m, 's> {
@@ -366,6 +366,7 @@ impl<'m, 's> Sum<'m, 's> {
             #[cfg(feature = "classify")]
             ngrams: model
                 .ngrams
+                .as_ref()
                 .map(|ngrams| (ngrams, Window::new(ngrams.kinds))),
         }
     }

@@ -71,7 +71,8 @@ impl<'r, 's> Pool<'r, 's> {
     pub(crate) fn factor(mut self, pooling: &Pooling) -> (f32, u32) {
         self.add_waiting();
         let bits = self.rows.sum_bits(self.scale).unwrap_or(0);
-        (factor(self.sums, bits, self.count, pooling), self.count)
+        let factor = factor(self.sums, bits, self.count, pooling);
+        (factor.unwrap_or(0.0), self.count)
     }
 
     /// The embedding.
@@ -99,7 +100,9 @@ impl<'r, 's> Pool<'r, 's> {
 #[inline(always)]
 pub(crate) fn finish(sums: &mut [u32], bits: Option<u32>, count: u32, pooling: &Pooling) {
     if let Some(bits) = bits {
-        scale::scale(sums, factor(sums, bits, count, pooling));
+        if let Some(factor) = factor(sums, bits, count, pooling) {
+            scale::scale(sums, factor);
+        }
     } else {
         let mean = mean(count);
         let sums = bytemuck::cast_slice_mut(sums);
@@ -116,19 +119,19 @@ fn mean(count: u32) -> f32 {
     1.0 / count.max(1) as f32
 }
 
-/// What integer sums of `count` rows, of at most `bits` bits, are scaled by; 0 if all are 0.
+/// What integer sums of `count` rows, of at most `bits` bits, are scaled by; `None` if all are 0 and have no length.
 #[inline(always)]
-fn factor(sums: &[u32], bits: u32, count: u32, pooling: &Pooling) -> f32 {
+fn factor(sums: &[u32], bits: u32, count: u32, pooling: &Pooling) -> Option<f32> {
     if pooling.normalize {
         factor_of_length(sums, bits)
     } else {
-        pooling.unit * mean(count)
+        Some(pooling.unit * mean(count))
     }
 }
 
-/// What integer sums of at most `bits` bits are scaled by to have unit length; 0 if all are 0.
+/// What integer sums of at most `bits` bits are scaled by to have unit length; `None` if all are 0.
 #[inline(always)]
-fn factor_of_length(sums: &[u32], bits: u32) -> f32 {
+fn factor_of_length(sums: &[u32], bits: u32) -> Option<f32> {
     let mut shift = bits.saturating_sub(SQUARE_BITS);
     let mut squares = scale::squares(sums, shift);
     // Rows that cancel one another out. No sum has more than 22 bits left, so two more fit.
@@ -137,10 +140,10 @@ fn factor_of_length(sums: &[u32], bits: u32) -> f32 {
         squares = scale::squares(sums, shift);
     }
     if squares == 0 {
-        return 0.0;
+        return None;
     }
     let length = sqrt(squares as f32) * (1_u32 << shift) as f32;
-    1.0 / length
+    Some(1.0 / length)
 }
 
 /// Scales an embedding to unit length; all zero stays all zero.

@@ -209,6 +209,17 @@ pub fn write_classifier(
     Ok(image)
 }
 
+/// The order of tokens in an image: for each id there, in which n-grams are formed, the token's id in `tokenizer.json`.
+///
+/// # Errors
+///
+/// Those of [`write_image`] for the tokenizer.
+pub fn token_order(tokenizer: &serde_json::Value) -> Result<Vec<u32>> {
+    let tokenizer = WordPieceTokenizer::from_json(tokenizer)?;
+    let trie = Trie::build(&tokenizer.tokens, &tokenizer.continuing_subword_prefix)?;
+    Ok(trie.order)
+}
+
 /// Tokens of a text that count in a model's image.
 pub fn max_tokens(model: &StaticModel, codec: Codec) -> u32 {
     let most = match codec {
