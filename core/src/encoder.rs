@@ -131,6 +131,12 @@ impl Clone for Encoder<'_> {
 impl State {
     /// Writes a text's embedding to `sums`.
     fn encode(&mut self, model: &Model<'_>, text: &[u8], sums: &mut [u32]) {
+        // The words of a text do not say which n-grams it has.
+        if model.ngrams.is_some() {
+            let pooling = &model.header().pooling;
+            model.sum(text, sums, &mut self.scratch).finish(pooling);
+            return;
+        }
         match model.rows.arch() {
             #[cfg(target_arch = "x86_64")]
             Some(pulp::Arch::V4(simd)) => simd.vectorize(Encode {

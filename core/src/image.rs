@@ -10,8 +10,16 @@ use crate::error::{Error, Part};
 
 /// First four bytes of every image.
 pub const MAGIC: [u8; 4] = *b"FVEC";
-/// Version of the format that the distiller writes, the newest that this crate reads.
+/// Version of the format that images of embeddings alone are written in.
 pub const FORMAT_VERSION: u16 = 3;
+/// Version of the format that images with n-grams or a head are written in.
+pub const CLASSIFIER_VERSION: u16 = 4;
+/// Newest version of the format that this crate reads: that of classifiers with the feature `classify`.
+pub const NEWEST_VERSION: u16 = if cfg!(feature = "classify") {
+    CLASSIFIER_VERSION
+} else {
+    FORMAT_VERSION
+};
 /// Oldest version of the format that this crate reads: 1 with the feature `old-formats`.
 pub const OLDEST_VERSION: u16 = if cfg!(feature = "old-formats") {
     1
@@ -208,6 +216,10 @@ pub enum SectionKind {
     Rows,
     /// The codebooks of a product quantiser.
     Codebooks,
+    /// The n-grams that have rows behind the tokens'.
+    NGrams,
+    /// The head of a classifier.
+    Head,
 }
 
 impl SectionKind {
@@ -219,6 +231,8 @@ impl SectionKind {
             Self::AddedTokens => "added tokens",
             Self::Rows => "rows",
             Self::Codebooks => "codebooks",
+            Self::NGrams => "n-grams",
+            Self::Head => "head",
         }
     }
 
@@ -229,6 +243,8 @@ impl SectionKind {
             Self::AddedTokens => Part::AddedTokens,
             Self::Rows => Part::Rows,
             Self::Codebooks => Part::Codebooks,
+            Self::NGrams => Part::NGrams,
+            Self::Head => Part::Head,
         }
     }
 }
@@ -291,6 +307,8 @@ pub struct Image<'a> {
     pub header: Header<'a>,
     /// Length of the postcard header in bytes.
     pub header_len: usize,
+    /// The CRC-32 that the prelude names.
+    pub crc: u32,
     sections: &'a [u8],
 }
 
@@ -314,10 +332,10 @@ impl<'a> Image<'a> {
             return Err(truncated(PRELUDE_LEN as u32));
         }
         let version = u16_at(bytes, 4);
-        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
+        if !(OLDEST_VERSION..=NEWEST_VERSION).contains(&version) {
             return Err(Error::UnsupportedVersion {
                 found: version,
-                supported: FORMAT_VERSION,
+                supported: NEWEST_VERSION,
             });
         }
         let image_len = u32_at(bytes, 8);
@@ -348,6 +366,7 @@ impl<'a> Image<'a> {
             version,
             header,
             header_len,
+            crc: stored,
             sections,
         };
         image.check_header()?;
@@ -376,7 +395,9 @@ impl<'a> Image<'a> {
             kinds |= 1 << section.kind as u32;
         }
         let each_once = kinds.count_ones() as usize == header.sections.as_slice().len();
-        if each_once && total == self.sections.len() as u64 {
+        let of_classifiers = 1 << SectionKind::NGrams as u32 | 1 << SectionKind::Head as u32;
+        let of_version = self.version >= CLASSIFIER_VERSION || kinds & of_classifiers == 0;
+        if each_once && of_version && total == self.sections.len() as u64 {
             Ok(())
         } else {
             Err(Error::Damaged(Part::Sections))
@@ -389,17 +410,20 @@ impl<'a> Image<'a> {
     ///
     /// [`Error::Damaged`] if the table does not name one.
     pub fn section(&self, kind: SectionKind) -> Result<&'a [u8], Error> {
+        self.find(kind).ok_or(Error::Damaged(kind.part()))
+    }
+
+    /// The bytes of the section of a kind; `None` if the table does not name one.
+    pub fn find(&self, kind: SectionKind) -> Option<&'a [u8]> {
         let mut rest = self.sections;
         for section in self.header.sections.as_slice() {
-            let (bytes, after) = rest
-                .split_at_checked(section.len as usize)
-                .ok_or(Error::Damaged(Part::Sections))?;
+            let (bytes, after) = rest.split_at_checked(section.len as usize)?;
             if section.kind == kind {
-                return Ok(bytes);
+                return Some(bytes);
             }
             rest = after;
         }
-        Err(Error::Damaged(kind.part()))
+        None
     }
 }
 

@@ -21,7 +21,8 @@
 //!
 //! The stages, one file each: `normalize` (bytes to word characters, through the image's
 //! character map), `tokenize` (WordPiece over the vocabulary trie), `rows` (codecs), `pool`
-//! (sum and normalise), [`similarity`](cosine).
+//! (sum and normalise), [`similarity`](cosine) or, with the feature `classify`, `ngrams` and `classify` (a head's
+//! layers over the sums).
 //!
 //! # Promises
 //!
@@ -34,6 +35,7 @@
 //!
 //! * `std`, for hosts: `Encoder`, which encodes many texts fast; `ImageFile`; vector instructions, picked when the
 //!   program runs; a fast checksum. Not a bit of a result changes.
+//! * `classify`, part of `std`: classifiers, so images of format version 4 and head files; `Model::classify`, `Head`.
 //! * `old-formats`, part of `std`: images of format versions 1 and 2 are read too.
 //! * `defmt`: public types and errors can be logged with `defmt`.
 #![no_std]
@@ -54,13 +56,19 @@ extern crate std;
 
 mod bytes;
 mod charmap;
+#[cfg(feature = "classify")]
+mod classify;
 #[cfg(feature = "std")]
 mod encoder;
 mod error;
+#[cfg(feature = "classify")]
+mod head;
 #[cfg(feature = "std")]
 mod host_memory;
 pub mod image;
 mod model;
+#[cfg(feature = "classify")]
+mod ngrams;
 mod normalize;
 mod pool;
 mod rows;
@@ -69,13 +77,19 @@ mod tokenize;
 mod vocabulary;
 
 pub use charmap::layout as charmap_layout;
+#[cfg(feature = "classify")]
+pub use classify::{Classification, Prediction};
 #[cfg(feature = "std")]
 pub use encoder::Encoder;
 pub use error::{Error, Part};
+#[cfg(feature = "classify")]
+pub use head::{Head, Task, layout as head_layout};
 #[cfg(feature = "std")]
 pub use host_memory::ImageFile;
 pub use image::{Codec, Header, Pooling, ProductQuantizer, Provenance, WordPiece};
 pub use model::Model;
+#[cfg(feature = "classify")]
+pub use ngrams::layout as ngrams_layout;
 pub use rows::layout as rows_layout;
 pub use similarity::{cosine, cosine_i8};
 pub use vocabulary::layout as vocabulary_layout;

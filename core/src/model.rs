@@ -2,7 +2,11 @@
 
 use crate::charmap::CharMap;
 use crate::error::Error;
+#[cfg(feature = "classify")]
+use crate::head::Head;
 use crate::image::{Codec, Header, Image, SectionKind, saturate};
+#[cfg(feature = "classify")]
+use crate::ngrams::{NGrams, layout::Window};
 use crate::pool::Pool;
 use crate::rows::Rows;
 use crate::tokenize::{AddedTokens, Limits, Tokenizer};
@@ -17,6 +21,13 @@ pub struct Model<'a> {
     header: Header<'a>,
     pub(crate) tokenizer: Tokenizer<'a>,
     pub(crate) rows: Rows<'a>,
+    #[cfg(feature = "classify")]
+    pub(crate) ngrams: Option<NGrams<'a>>,
+    #[cfg(feature = "classify")]
+    head: Option<Head<'a>>,
+    /// CRC-32 of the image.
+    #[cfg(feature = "classify")]
+    pub(crate) crc: u32,
 }
 
 impl<'a> Model<'a> {
@@ -27,7 +38,8 @@ impl<'a> Model<'a> {
     /// header's), the character map, the added tokens (their ids must be tokens, and the map
     /// must lead to them), the rows and what
     /// codebooks they need (one row a token, an entry for every code, and no sum over
-    /// [`max_tokens`](crate::Pooling::max_tokens) rows can overflow).
+    /// [`max_tokens`](crate::Pooling::max_tokens) rows can overflow). Of a classifier, before the rows the
+    /// n-grams that have one as well, and at last the head.
     /// Takes time linear in the image.
     ///
     /// # Errors
@@ -53,7 +65,32 @@ impl<'a> Model<'a> {
             Codec::Pq(_) => image.section(SectionKind::Codebooks)?,
             _ => &[],
         };
-        let rows = Rows::new(image.section(SectionKind::Rows)?, codebooks, header)?;
+        let (row_count, most_rows) = (header.token_count, u64::from(header.pooling.max_tokens));
+        #[cfg(feature = "classify")]
+        let ngrams = image
+            .find(SectionKind::NGrams)
+            .map(NGrams::new)
+            .transpose()?;
+        #[cfg(feature = "classify")]
+        let (row_count, most_rows) = match &ngrams {
+            Some(ngrams) => (
+                row_count + ngrams.count,
+                ngrams.most_rows(header.pooling.max_tokens),
+            ),
+            None => (row_count, most_rows),
+        };
+        let rows = Rows::new(
+            image.section(SectionKind::Rows)?,
+            codebooks,
+            header,
+            row_count,
+            most_rows,
+        )?;
+        #[cfg(feature = "classify")]
+        let head = image
+            .find(SectionKind::Head)
+            .map(|head| Head::new(head, header.codec, usize::from(header.dims), image.crc))
+            .transpose()?;
         let tokenizer = Tokenizer {
             vocabulary,
             char_map,
@@ -62,9 +99,15 @@ impl<'a> Model<'a> {
             max_word_chars: usize::from(header.tokenizer.max_input_chars_per_word),
         };
         Ok(Self {
-            header: image.header,
             tokenizer,
             rows,
+            #[cfg(feature = "classify")]
+            ngrams,
+            #[cfg(feature = "classify")]
+            head,
+            #[cfg(feature = "classify")]
+            crc: image.crc,
+            header: image.header,
         })
     }
 
@@ -83,10 +126,41 @@ impl<'a> Model<'a> {
         self.header.token_count as usize
     }
 
+    /// N-grams that have rows of their own.
+    #[cfg(feature = "classify")]
+    pub const fn ngram_count(&self) -> usize {
+        match &self.ngrams {
+            Some(ngrams) => ngrams.count as usize,
+            None => 0,
+        }
+    }
+
+    /// Rows: a token's is that of its id, those of n-grams follow.
+    #[cfg(feature = "classify")]
+    pub const fn row_count(&self) -> usize {
+        self.token_count() + self.ngram_count()
+    }
+
+    /// The head, if the image is a classifier's.
+    #[cfg(feature = "classify")]
+    pub const fn head(&self) -> Option<&Head<'a>> {
+        self.head.as_ref()
+    }
+
     /// `u32` words of scratch that every call needs: one a dimension, two a character of the
-    /// longest word (456 words, 1.8 KB, for 256 dimensions and BERT's 100 characters).
+    /// longest word (456 words, 1.8 KB, for 256 dimensions and BERT's 100 characters); of a classifier with
+    /// many labels more, as [`Head::scratch_len`](crate::Head::scratch_len) says.
     pub const fn scratch_len(&self) -> usize {
-        self.dims() + Tokenizer::scratch_len(self.tokenizer.max_word_chars)
+        #[cfg(feature = "classify")]
+        if let Some(head) = &self.head {
+            return head.scratch_len(self);
+        }
+        self.dims() + self.tokenizer_scratch_len()
+    }
+
+    /// Words of scratch that tokenising needs.
+    pub(crate) const fn tokenizer_scratch_len(&self) -> usize {
+        Tokenizer::scratch_len(self.tokenizer.max_word_chars)
     }
 
     /// The embedding of a text: `dims` components, in `scratch`.
@@ -117,19 +191,27 @@ impl<'a> Model<'a> {
         text: &[u8],
         scratch: &'s mut [u32],
     ) -> Result<&'s [f32], Error> {
-        let (sums, rest) = self.split_scratch(scratch)?;
+        let (sums, rest) = self.split_scratch(scratch, self.scratch_len())?;
+        Ok(self.sum(text, sums, rest).finish(&self.header.pooling))
+    }
+
+    /// The sum of a text's rows.
+    #[inline]
+    pub(crate) fn sum<'s>(
+        &self,
+        text: &[u8],
+        sums: &'s mut [u32],
+        scratch: &mut [u32],
+    ) -> Pool<'_, 's> {
         let pooling = &self.header.pooling;
         let limits = Limits {
             chars: pooling.max_chars,
             tokens: pooling.max_tokens,
         };
-        let mut pool = Pool::new(&self.rows, sums);
-        self.tokenizer.tokenize(text, limits, rest, |id| {
-            if id != self.tokenizer.unk {
-                pool.add(id);
-            }
-        });
-        Ok(pool.finish(pooling))
+        let mut sum = Sum::new(self, sums);
+        self.tokenizer
+            .tokenize(text, limits, scratch, |id| sum.add(id));
+        sum.end()
     }
 
     /// The embedding of tokens, for texts that were tokenised before: as [`encode`](Self::encode)
@@ -139,16 +221,15 @@ impl<'a> Model<'a> {
     ///
     /// [`Error::ScratchTooSmall`]. Never panics.
     pub fn encode_ids<'s>(&self, ids: &[u32], scratch: &'s mut [u32]) -> Result<&'s [f32], Error> {
-        let (sums, _) = self.split_scratch(scratch)?;
+        let (sums, _) = self.split_scratch(scratch, self.scratch_len())?;
         let pooling = &self.header.pooling;
         let counting = usize::try_from(pooling.max_tokens).unwrap_or(usize::MAX);
-        let mut pool = Pool::new(&self.rows, sums);
+        let mut sum = Sum::new(self, sums);
         for &id in ids.iter().take(counting) {
-            if id != self.tokenizer.unk && id < self.header.token_count {
-                pool.add(id);
-            }
+            let known = id < self.header.token_count;
+            sum.add(if known { id } else { self.tokenizer.unk });
         }
-        Ok(pool.finish(pooling))
+        Ok(sum.end().finish(pooling))
     }
 
     /// The same model with the next narrower vectors of this machine, without any at last; `None` after
@@ -196,7 +277,7 @@ impl<'a> Model<'a> {
         scratch: &mut [u32],
         mut visit: impl FnMut(u32, &[f32]),
     ) -> Result<(), Error> {
-        let (vector, rest) = self.split_scratch(scratch)?;
+        let (vector, rest) = self.split_scratch(scratch, self.scratch_len())?;
         self.tokenizer
             .tokenize(text.as_bytes(), Limits::NONE, rest, |id| {
                 if id != self.tokenizer.unk {
@@ -208,7 +289,7 @@ impl<'a> Model<'a> {
     }
 
     /// Writes a token's vector (`dims` components, not normalised) to `out`; all zeros if there is no
-    /// such token.
+    /// such token. In an image with n-grams, theirs follow those of tokens.
     ///
     /// # Errors
     ///
@@ -235,7 +316,7 @@ impl<'a> Model<'a> {
         scratch: &mut [u32],
         visit: impl FnMut(u32),
     ) -> Result<(), Error> {
-        let (_, rest) = self.split_scratch(scratch)?;
+        let (_, rest) = self.split_scratch(scratch, self.scratch_len())?;
         self.tokenizer
             .tokenize(text.as_bytes(), Limits::NONE, rest, visit);
         Ok(())
@@ -250,12 +331,14 @@ impl<'a> Model<'a> {
         core::str::from_utf8(self.tokenizer.vocabulary.spell(id, buffer)?).ok()
     }
 
-    fn split_scratch<'s>(
+    /// The scratch of a call that needs so many words, as sums and the rest.
+    #[inline]
+    pub(crate) fn split_scratch<'s>(
         &self,
         scratch: &'s mut [u32],
+        needed: usize,
     ) -> Result<(&'s mut [u32], &'s mut [u32]), Error> {
         let found = saturate(scratch.len());
-        let needed = self.scratch_len();
         scratch
             .get_mut(..needed)
             .and_then(|scratch| scratch.split_at_mut_checked(self.dims()))
@@ -263,6 +346,67 @@ impl<'a> Model<'a> {
                 needed: saturate(needed),
                 found,
             })
+    }
+}
+
+/// A text's tokens, and the n-grams that they form, on their way into a sum.
+struct Sum<'m, 's> {
+    model: &'m Model<'m>,
+    pool: Pool<'m, 's>,
+    #[cfg(feature = "classify")]
+    ngrams: Option<(NGrams<'m>, Window)>,
+}
+
+impl<'m, 's> Sum<'m, 's> {
+    #[inline]
+    fn new(model: &'m Model<'m>, sums: &'s mut [u32]) -> Self {
+        Self {
+            model,
+            pool: Pool::new(&model.rows, sums),
+            #[cfg(feature = "classify")]
+            ngrams: model
+                .ngrams
+                .map(|ngrams| (ngrams, Window::new(ngrams.kinds))),
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, id: u32) {
+        if id != self.model.tokenizer.unk {
+            self.pool.add(id);
+        }
+        #[cfg(feature = "classify")]
+        if let Some((ngrams, window)) = &mut self.ngrams {
+            if id == self.model.tokenizer.unk {
+                window.unknown();
+            } else {
+                window.token(id, |hash| {
+                    add_ngram(self.model, ngrams, &mut self.pool, hash)
+                });
+            }
+        }
+    }
+
+    #[inline]
+    fn end(self) -> Pool<'m, 's> {
+        #[cfg(feature = "classify")]
+        {
+            let mut sum = self;
+            if let Some((ngrams, window)) = &mut sum.ngrams {
+                window.end(|hash| add_ngram(sum.model, ngrams, &mut sum.pool, hash));
+            }
+            sum.pool
+        }
+        #[cfg(not(feature = "classify"))]
+        self.pool
+    }
+}
+
+/// Adds the row of an n-gram that has one.
+#[cfg(feature = "classify")]
+fn add_ngram(model: &Model<'_>, ngrams: &NGrams<'_>, pool: &mut Pool<'_, '_>, hash: u32) {
+    if let Some(index) = ngrams.index(hash) {
+        pool.add(model.header.token_count + index);
     }
 }
 

@@ -66,6 +66,14 @@ impl<'r, 's> Pool<'r, 's> {
         self.waiting = 0;
     }
 
+    /// What [`finish`](Self::finish) would scale integer sums by, which stay as they are, and the number of rows.
+    #[cfg(feature = "classify")]
+    pub(crate) fn factor(mut self, pooling: &Pooling) -> (f32, u32) {
+        self.add_waiting();
+        let bits = self.rows.sum_bits(self.scale).unwrap_or(0);
+        (factor(self.sums, bits, self.count, pooling), self.count)
+    }
+
     /// The embedding.
     #[inline]
     pub(crate) fn finish(mut self, pooling: &Pooling) -> &'s [f32] {
@@ -90,14 +98,10 @@ impl<'r, 's> Pool<'r, 's> {
 /// their signs; floats have none.
 #[inline(always)]
 pub(crate) fn finish(sums: &mut [u32], bits: Option<u32>, count: u32, pooling: &Pooling) {
-    let mean = 1.0 / count.max(1) as f32;
     if let Some(bits) = bits {
-        if pooling.normalize {
-            normalize_integers(sums, bits);
-        } else {
-            scale::scale(sums, pooling.unit * mean);
-        }
+        scale::scale(sums, factor(sums, bits, count, pooling));
     } else {
+        let mean = mean(count);
         let sums = bytemuck::cast_slice_mut(sums);
         if pooling.normalize {
             normalize_floats(sums);
@@ -107,11 +111,24 @@ pub(crate) fn finish(sums: &mut [u32], bits: Option<u32>, count: u32, pooling: &
     }
 }
 
-/// Turns integer sums of at most `bits` bits into an embedding of unit length, in place, as `f32` bits.
-///
-/// All zero stays all zero.
 #[inline(always)]
-fn normalize_integers(sums: &mut [u32], bits: u32) {
+fn mean(count: u32) -> f32 {
+    1.0 / count.max(1) as f32
+}
+
+/// What integer sums of `count` rows, of at most `bits` bits, are scaled by; 0 if all are 0.
+#[inline(always)]
+fn factor(sums: &[u32], bits: u32, count: u32, pooling: &Pooling) -> f32 {
+    if pooling.normalize {
+        factor_of_length(sums, bits)
+    } else {
+        pooling.unit * mean(count)
+    }
+}
+
+/// What integer sums of at most `bits` bits are scaled by to have unit length; 0 if all are 0.
+#[inline(always)]
+fn factor_of_length(sums: &[u32], bits: u32) -> f32 {
     let mut shift = bits.saturating_sub(SQUARE_BITS);
     let mut squares = scale::squares(sums, shift);
     // Rows that cancel one another out. No sum has more than 22 bits left, so two more fit.
@@ -119,10 +136,11 @@ fn normalize_integers(sums: &mut [u32], bits: u32) {
         shift = shift.saturating_sub(2);
         squares = scale::squares(sums, shift);
     }
-    if squares > 0 {
-        let length = sqrt(squares as f32) * (1_u32 << shift) as f32;
-        scale::scale(sums, 1.0 / length);
+    if squares == 0 {
+        return 0.0;
     }
+    let length = sqrt(squares as f32) * (1_u32 << shift) as f32;
+    1.0 / length
 }
 
 /// Scales an embedding to unit length; all zero stays all zero.

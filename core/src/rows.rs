@@ -59,11 +59,13 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Checks the sections: their lengths, and that no sum over `max_tokens` rows can overflow.
+    /// Checks the sections: their lengths for `count` rows, and that no sum over `most` of them can overflow.
     pub(crate) fn new(
         section: &'a [u8],
         codebooks: &'a [u8],
         header: &Header<'_>,
+        count: u32,
+        most: u64,
     ) -> Result<Self, Error> {
         let dims = usize::from(header.dims);
         if let Codec::Pq(pq) = header.codec
@@ -81,7 +83,7 @@ impl<'a> Rows<'a> {
             #[cfg(feature = "std")]
             arch: Some(pulp::Arch::new()),
         };
-        let expected = row_len as u64 * u64::from(header.token_count);
+        let expected = row_len as u64 * u64::from(count);
         if section.len() as u64 != expected || !rows.is_finite() {
             return Err(Error::Damaged(Part::Rows));
         }
@@ -93,7 +95,7 @@ impl<'a> Rows<'a> {
             Codec::Int2 => layout::INT2_MAX,
         };
         let largest = u64::from(largest_scale) * u64::from(largest_value);
-        if largest.saturating_mul(u64::from(header.pooling.max_tokens)) > i32::MAX as u64 {
+        if largest.saturating_mul(most) > i32::MAX as u64 {
             return Err(Error::Damaged(Part::Rows));
         }
         #[cfg(feature = "std")]

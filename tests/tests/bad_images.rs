@@ -1,12 +1,16 @@
 //! Whatever the bytes, an image is refused or it works: nothing in between.
 
+#[path = "../fuzz/fuzz_targets/head_input.rs"]
+mod head_input;
 #[path = "../fuzz/fuzz_targets/image_input.rs"]
 mod image_input;
 
-use flashvec::image::{CRC_OFFSET, FORMAT_VERSION, Image, PRELUDE_LEN, SectionKind, crc32};
+use flashvec::image::{
+    CRC_OFFSET, FORMAT_VERSION, Image, NEWEST_VERSION, PRELUDE_LEN, SectionKind, crc32,
+};
 use flashvec::{Error, Model, Part, charmap_layout, vocabulary_layout};
 use flashvec_tests::golden::{CODECS, TEXTS};
-use flashvec_tests::synthetic::{Random, tiny_image};
+use flashvec_tests::synthetic::{CLASSIFIERS, Random, tiny_classifier, tiny_image};
 
 /// Puts the right checksum into a changed image, so that the change gets past it.
 fn seal(image: &mut [u8]) {
@@ -31,6 +35,20 @@ fn exercise(model: &Model<'_>) {
         model
             .encode_as_sequence(text, &mut scratch, |_, _| {})
             .unwrap();
+        match model.head() {
+            Some(head) => {
+                let found = model.classify(text, &mut scratch).unwrap();
+                assert_eq!(found.scores().len(), head.label_count());
+                assert!(found.scores().iter().all(|x| x.is_finite()), "{found:?}");
+                assert!(found.scope_score().is_finite(), "{found:?}");
+                assert_eq!(found.best().is_some(), found.is_in_scope());
+                assert!(found.top(9).all(|one| head.label(one.label).is_some()));
+            }
+            None => {
+                let error = model.classify(text, &mut scratch).unwrap_err();
+                assert_eq!(error, Error::NoHead);
+            }
+        }
     }
     for id in 0..model.token_count().min(100) as u32 {
         model.vector(id, &mut vector).unwrap();
@@ -38,10 +56,16 @@ fn exercise(model: &Model<'_>) {
     }
 }
 
+/// An image a codec, and the classifiers.
+fn images() -> Vec<Vec<u8>> {
+    let codecs = CODECS.iter().map(|&codec| tiny_image(codec).unwrap());
+    let classifiers = CLASSIFIERS.iter().map(|one| tiny_classifier(one).unwrap());
+    codecs.chain(classifiers).collect()
+}
+
 #[test]
 fn every_truncation_is_refused() {
-    for codec in CODECS {
-        let image = tiny_image(codec).unwrap();
+    for image in images() {
         for len in 0..image.len() {
             let error = Model::from_bytes(&image[..len]).unwrap_err();
             let expected = if len < 4 { Error::NotAnImage } else { error };
@@ -62,8 +86,7 @@ fn bytes_behind_an_image_do_not_matter() {
 
 #[test]
 fn every_flipped_bit_is_noticed() {
-    for codec in CODECS {
-        let mut image = tiny_image(codec).unwrap();
+    for mut image in images() {
         for at in 0..image.len() {
             for bit in 0..8 {
                 image[at] ^= 1 << bit;
@@ -79,13 +102,13 @@ fn every_flipped_bit_is_noticed() {
 #[test]
 fn a_newer_version_is_refused_by_name() {
     let mut image = tiny_image(CODECS[0]).unwrap();
-    image[4..6].copy_from_slice(&(FORMAT_VERSION + 1).to_le_bytes());
+    image[4..6].copy_from_slice(&(NEWEST_VERSION + 1).to_le_bytes());
     let error = Model::from_bytes(&image).unwrap_err();
     assert_eq!(
         error,
         Error::UnsupportedVersion {
-            found: FORMAT_VERSION + 1,
-            supported: FORMAT_VERSION
+            found: NEWEST_VERSION + 1,
+            supported: NEWEST_VERSION
         }
     );
     assert!(error.to_string().contains("update flashvec"));
@@ -130,6 +153,11 @@ fn changes_behind_a_right_checksum_are_refused_or_harmless() {
     ];
     for image in older {
         survives_changes(image, image.len() - 18 * 80, &mut random);
+    }
+    // N-grams and the head lie behind the rows.
+    for classifier in &CLASSIFIERS {
+        let image = tiny_classifier(classifier).unwrap();
+        survives_changes(&image, image.len(), &mut random);
     }
 }
 
@@ -250,7 +278,9 @@ fn what_fuzzing_found_stays_mended() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/found");
     let mut inputs = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
-        image_input::run(&std::fs::read(entry.unwrap().path()).unwrap());
+        let input = std::fs::read(entry.unwrap().path()).unwrap();
+        image_input::run(&input);
+        head_input::run(&input);
         inputs += 1;
     }
     assert!(inputs > 0);

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use flashvec::image::FORMAT_VERSION;
+use flashvec::image::{CLASSIFIER_VERSION, FORMAT_VERSION};
+use flashvec::{Codec, Head, Model, head_layout};
 use flashvec_tests::{golden, synthetic};
 
 fn data(name: &str) -> std::path::PathBuf {
@@ -25,6 +26,8 @@ fn golden_images_give_their_bits() {
         "tiny-v2-f32",
         "tiny-v2-int8",
         "tiny-v2-pq8x8s",
+        "tiny-v3-int8",
+        "tiny-v4-classifier0",
     ];
     for name in kept {
         assert!(names.iter().any(|found| found == name), "{name} is gone");
@@ -44,4 +47,27 @@ fn the_writer_still_writes_the_golden_images() {
         let image = synthetic::tiny_image(codec).unwrap();
         assert!(image == golden, "{name} is no longer what is written");
     }
+}
+
+#[test]
+fn the_writer_still_writes_the_golden_classifiers() {
+    for (at, classifier) in synthetic::CLASSIFIERS.iter().enumerate() {
+        let name = format!("tiny-v{CLASSIFIER_VERSION}-classifier{at}.fvec");
+        let golden = std::fs::read(data(&name)).unwrap();
+        let image = synthetic::tiny_classifier(classifier).unwrap();
+        assert!(image == golden, "{name} is no longer what is written");
+    }
+}
+
+#[test]
+fn the_golden_head_gives_its_bits_and_is_still_written() {
+    let name = format!("tiny-head{}-int8", head_layout::VERSION);
+    let file = std::fs::read(data(&format!("{name}.fvhead"))).unwrap();
+    let base = std::fs::read(data("tiny-v3-int8.fvec")).unwrap();
+    let model = Model::from_bytes(&base).unwrap();
+    let head = Head::from_bytes(&file, &model).unwrap();
+    let expected = std::fs::read_to_string(data(&format!("{name}.txt"))).unwrap();
+    assert_eq!(golden::head_bits(&head, &model).unwrap(), expected);
+    let written = synthetic::tiny_image(Codec::Int8).unwrap();
+    assert!(golden::head_parts().file(&written).unwrap() == file);
 }

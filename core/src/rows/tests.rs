@@ -137,7 +137,14 @@ fn embeddings_have_the_same_bits_with_vectors() {
             Codec::Pq(pq) => random.bytes(pq.codebooks(dims) * pq.codebook_len()),
             _ => Vec::new(),
         };
-        let wide = Rows::new(&section, &codebooks, &header).unwrap();
+        let wide = Rows::new(
+            &section,
+            &codebooks,
+            &header,
+            TOKENS,
+            u64::from(header.pooling.max_tokens),
+        )
+        .unwrap();
         let mut narrow = wide;
         let mut all = Vec::from([wide]);
         while let Some(narrower) = narrow.narrower() {
@@ -197,7 +204,14 @@ fn rows_that_cancel_out_leave_what_is_left() {
     fill(0x7FFF, [-127; 8]);
     fill(1, [3, -4, 0, 0, 0, 0, 12, 0]);
     let header = header(Codec::Int8, dims as u16, 512, true);
-    let rows = Rows::new(&section, &[], &header).unwrap();
+    let rows = Rows::new(
+        &section,
+        &[],
+        &header,
+        TOKENS,
+        u64::from(header.pooling.max_tokens),
+    )
+    .unwrap();
     let ids: Vec<u32> = (0..510).map(|at| at % 2).chain([2]).collect();
     let expected = [3.0, -4.0, 0.0, 0.0, 0.0, 0.0, 12.0, 0.0_f32];
     assert_eq!(

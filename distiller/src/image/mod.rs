@@ -2,17 +2,21 @@
 
 mod charmap;
 mod charmap_section;
+mod head;
+mod ngrams;
 mod read;
 mod rows;
 mod tokenizer;
 mod trie;
 
 use flashvec::image::{
-    CRC_OFFSET, FORMAT_VERSION, MAGIC, MAX_ADDED_TOKENS_LEN, MAX_DIMS, PRELUDE_LEN, Section,
-    SectionKind, Sections, crc32,
+    CLASSIFIER_VERSION, CRC_OFFSET, FORMAT_VERSION, MAGIC, MAX_ADDED_TOKENS_LEN, MAX_DIMS,
+    PRELUDE_LEN, Section, SectionKind, Sections, crc32,
 };
 use flashvec::{Codec, Header, Pooling, Provenance, WordPiece};
 
+pub use head::{HeadParts, Layer};
+pub use ngrams::NGramTable;
 pub use read::{LONGEST_TOKEN, parts, read_image};
 pub use rows::MAX_INTEGER_TOKENS;
 pub use tokenizer::WordPieceTokenizer;
@@ -21,7 +25,7 @@ pub use trie::Trie;
 
 use crate::error::{Error, Result};
 use crate::model::StaticModel;
-use crate::{Progress, Quantization};
+use crate::{Progress, Quantization, Rotation};
 
 /// What an image needs to know beside the model.
 #[derive(Clone, Debug)]
@@ -36,6 +40,16 @@ pub struct ImageOptions {
     pub tool: String,
 }
 
+/// N-grams and their rows.
+#[derive(Clone, Copy, Debug)]
+pub struct NGrams<'a> {
+    /// Which n-grams have a row.
+    pub table: &'a NGramTable,
+    /// Row-major, a row for each hash that the table was made of, in their order. Of hashes that share a row, the first
+    /// one's counts.
+    pub rows: &'a [f32],
+}
+
 /// Compiles a model into an image.
 ///
 /// The image is read back before it is returned, so what this gives, a device accepts.
@@ -47,6 +61,28 @@ pub struct ImageOptions {
 /// dimensions.
 pub fn write_image(
     model: &StaticModel,
+    options: &ImageOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<u8>> {
+    write_classifier(model, None, None, options, progress)
+}
+
+/// Compiles a classifier into an image: a model, whose rows are those of tokens; n-grams that have rows as well; and the
+/// head. Either may be missing.
+///
+/// Rows are quantised as [`RowQuantizer`](crate::quantize::RowQuantizer) does it for the rows of all tokens, by id, and of
+/// n-grams, by hash, with [`most_rows`](flashvec::ngrams_layout::most_rows) of the image's
+/// [`max_tokens`]. With a head they must not be rotated ([`Rotation::None`]), since its weights are for the dimensions as they
+/// are.
+///
+/// # Errors
+///
+/// Those of [`write_image`]; [`Error::Model`] for n-grams or a head that an image cannot hold, [`Error::Codec`] for a head over
+/// rows of floats or rows that would be rotated.
+pub fn write_classifier(
+    model: &StaticModel,
+    ngrams: Option<NGrams<'_>>,
+    head: Option<&HeadParts>,
     options: &ImageOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<u8>> {
@@ -97,15 +133,8 @@ pub fn write_image(
             ),
         });
     }
-    let most = match options.codec {
-        Codec::F32 | Codec::F16 => u32::MAX,
-        _ => MAX_INTEGER_TOKENS,
-    };
-    let max_tokens = model
-        .max_length
-        .map_or(most, |n| u32::try_from(n).unwrap_or(most))
-        .clamp(1, most);
-    let rows = rows::section(model, &trie.order, options, max_tokens, progress)?;
+    let max_tokens = max_tokens(model, options.codec);
+    let rows = rows::section(model, &trie.order, ngrams, options, max_tokens, progress)?;
 
     let mut parts = vec![
         (SectionKind::Vocabulary, trie.section),
@@ -115,6 +144,24 @@ pub fn write_image(
     ];
     if let Codec::Pq(_) = options.codec {
         parts.push((SectionKind::Codebooks, rows.codebooks));
+    }
+    if let Some(ngrams) = ngrams {
+        parts.push((SectionKind::NGrams, ngrams.table.section().to_vec()));
+    }
+    if let Some(head) = head {
+        let unfit = match options.codec {
+            Codec::F32 | Codec::F16 => Some("a head adds up integers, and these are floats"),
+            Codec::Int8 => None,
+            _ => (options.quantization.rotation != Rotation::None)
+                .then_some("a head's rows are not rotated"),
+        };
+        if let Some(what) = unfit {
+            return Err(Error::Codec {
+                codec: options.codec,
+                what: what.to_owned(),
+            });
+        }
+        parts.push((SectionKind::Head, head.section(model.dims)?));
     }
     let sections: Vec<Section> = parts
         .iter()
@@ -159,6 +206,29 @@ pub fn write_image(
     Ok(image)
 }
 
+/// The order of tokens in an image: for each id there, in which n-grams are formed, the token's id in `tokenizer.json`.
+///
+/// # Errors
+///
+/// Those of [`write_image`] for the tokenizer.
+pub fn token_order(tokenizer: &serde_json::Value) -> Result<Vec<u32>> {
+    let tokenizer = WordPieceTokenizer::from_json(tokenizer)?;
+    let trie = Trie::build(&tokenizer.tokens, &tokenizer.continuing_subword_prefix)?;
+    Ok(trie.order)
+}
+
+/// Tokens of a text that count in a model's image.
+pub fn max_tokens(model: &StaticModel, codec: Codec) -> u32 {
+    let most = match codec {
+        Codec::F32 | Codec::F16 => u32::MAX,
+        _ => MAX_INTEGER_TOKENS,
+    };
+    model
+        .max_length
+        .map_or(most, |n| u32::try_from(n).unwrap_or(most))
+        .clamp(1, most)
+}
+
 fn assemble(header: &Header<'_>, parts: &[(SectionKind, Vec<u8>)]) -> Result<Vec<u8>> {
     let header = postcard::to_allocvec(header).map_err(|e| Error::Model {
         what: format!("its header cannot be written ({e})"),
@@ -175,7 +245,13 @@ fn assemble(header: &Header<'_>, parts: &[(SectionKind, Vec<u8>)]) -> Result<Vec
         ),
     })?;
     image[..4].copy_from_slice(&MAGIC);
-    image[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    let of_classifier = |kind| matches!(kind, SectionKind::NGrams | SectionKind::Head);
+    let version = if parts.iter().any(|&(kind, _)| of_classifier(kind)) {
+        CLASSIFIER_VERSION
+    } else {
+        FORMAT_VERSION
+    };
+    image[4..6].copy_from_slice(&version.to_le_bytes());
     image[8..12].copy_from_slice(&len.to_le_bytes());
     image[12..16].copy_from_slice(&(header.len() as u32).to_le_bytes());
     let crc = crc32(&image[PRELUDE_LEN..]);
@@ -200,3 +276,6 @@ fn max_chars(model: &StaticModel, tokens: &[String]) -> u32 {
     };
     u32::try_from(max_length.saturating_mul(median)).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

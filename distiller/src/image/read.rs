@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use flashvec::image::{Image, SectionKind};
+use flashvec::ngrams_layout::{GROUP, GROUP_LEN, HEAD_LEN, MAX_BUCKET_BITS};
 use flashvec::{Codec, charmap_layout, vocabulary_layout};
 use half::f16;
 use serde_json::{Map, Value, json};
@@ -18,7 +19,8 @@ pub const LONGEST_TOKEN: usize = 4096;
 ///
 /// # Errors
 ///
-/// [`Error::Image`] names `path` and what is wrong with the image.
+/// [`Error::Image`] names `path` and what is wrong with the image; [`Error::Model`] if it is a classifier's, whose
+/// head and n-grams a model has no place for.
 pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
     let image_error = |source| Error::Image {
         path: path.to_owned(),
@@ -26,6 +28,14 @@ pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
     };
     let model = flashvec::Model::from_bytes(bytes).map_err(image_error)?;
     let image = Image::parse(bytes).map_err(image_error)?;
+    if model.head().is_some() || model.ngram_count() > 0 {
+        return Err(Error::Model {
+            what: format!(
+                "{}: a classifier's image, whose head and n-grams a Model2Vec folder cannot hold; give an image without",
+                path.display()
+            ),
+        });
+    }
     let header = model.header();
     let added = image
         .section(SectionKind::AddedTokens)
@@ -132,11 +142,13 @@ pub fn parts(
     // Five counts follow the 128 bytes for ASCII; their units are 4, 1, 4, 2 and 1 bytes.
     let counted = |index: usize, unit: usize| unit * number(char_map, 128 + 2 * index, 2);
     let rows = image.section(SectionKind::Rows)?.len();
-    let tokens = image.header.token_count as usize;
+    let ngrams = image.find(SectionKind::NGrams);
+    let scaled =
+        image.header.token_count as usize + ngrams.map_or(0, |ngrams| number(ngrams, 4, 4));
     let scales = match image.header.codec {
         Codec::F32 | Codec::F16 => 0,
-        Codec::Int8 => 2 * tokens,
-        _ => tokens,
+        Codec::Int8 => 2 * scaled,
+        _ => scaled,
     };
     let mut parts = vec![
         ("trie: head", head.min(vocabulary.len())),
@@ -156,6 +168,15 @@ pub fn parts(
     ];
     if let Codec::Pq(_) = image.header.codec {
         parts.push(("codebooks", image.section(SectionKind::Codebooks)?.len()));
+    }
+    if let Some(ngrams) = ngrams {
+        let buckets = 1_usize << ngrams.get(2).map_or(0, |&bits| bits.min(MAX_BUCKET_BITS));
+        let head = HEAD_LEN + buckets.div_ceil(GROUP) * GROUP_LEN;
+        parts.push(("n-grams: buckets", head.min(ngrams.len())));
+        parts.push(("n-grams: fingerprints", ngrams.len().saturating_sub(head)));
+    }
+    if let Some(head) = image.find(SectionKind::Head) {
+        parts.push(("head", head.len()));
     }
     Ok(parts)
 }

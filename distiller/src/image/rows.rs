@@ -1,19 +1,22 @@
 //! Quantising rows for an image.
 
+use flashvec::ngrams_layout::most_rows as most_rows_of;
 use flashvec::{Codec, image};
 use half::f16;
 
-use super::ImageOptions;
+use super::{ImageOptions, NGrams};
 use crate::Progress;
 use crate::error::{Error, Result};
 use crate::model::{Rows, StaticModel};
+use crate::quantize::integers::Bytes;
 use crate::quantize::{self, Quantized, Table};
 
 /// Most tokens of a text that count with integer rows: the more may be added up, the coarser the
 /// scales that no sum of 32 bits overflows with.
 pub const MAX_INTEGER_TOKENS: u32 = 8192;
 
-/// The rows of a model as a section, in the order of `order` (old ids), and what goes with it.
+/// The rows of a model as a section, in the order of `order` (old ids), those of n-grams behind them, and what goes with
+/// it.
 ///
 /// # Errors
 ///
@@ -21,36 +24,63 @@ pub const MAX_INTEGER_TOKENS: u32 = 8192;
 pub(super) fn section(
     model: &StaticModel,
     order: &[u32],
+    ngrams: Option<NGrams<'_>>,
     options: &ImageOptions,
     max_tokens: u32,
     progress: &dyn Progress,
 ) -> Result<Quantized> {
-    let mut bytes = Vec::with_capacity(options.codec.row_len(model.dims) * order.len());
+    let mut most_rows = max_tokens;
+    let mut firsts = Vec::new();
+    if let Some(NGrams { table, rows }) = ngrams {
+        if rows.len() != table.indices().len() * model.dims {
+            return Err(Error::Model {
+                what: format!(
+                    "{} values are not the rows of {} n-grams",
+                    rows.len(),
+                    table.indices().len()
+                ),
+            });
+        }
+        most_rows = u32::try_from(most_rows_of(table.kinds(), max_tokens)).unwrap_or(u32::MAX);
+        firsts = table.firsts();
+    }
+    let table = All {
+        model,
+        order,
+        firsts: &firsts,
+        ngrams: ngrams.map_or(&[], |ngrams| ngrams.rows),
+    };
+    let mut bytes = Vec::with_capacity(options.codec.row_len(model.dims) * table.count());
     let mut unit = 1.0;
     match options.codec {
         Codec::F32 => {
-            for_each_row(model, order, |values| {
+            table.for_each_row(|values| {
                 bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
             })?;
         }
         Codec::F16 => {
-            for_each_row(model, order, |values| {
+            table.for_each_row(|values| {
                 bytes.extend(values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()));
             })?;
         }
-        Codec::Int8 => unit = int8(model, order, max_tokens, &mut bytes)?,
+        Codec::Int8 => unit = table.int8(most_rows, &mut bytes)?,
         codec => {
-            let mut values = Vec::with_capacity(order.len() * model.dims);
-            for_each_row(model, order, |row| values.extend_from_slice(row))?;
-            let table = Table {
+            let mut values = Vec::with_capacity(table.count() * model.dims);
+            table.for_each_row(|row| values.extend_from_slice(row))?;
+            let values = Table {
                 values: &values,
                 dims: model.dims,
             };
             let mut quantization = options.quantization.clone();
             if let Some(weights) = &mut quantization.row_weights {
-                *weights = order.iter().map(|&id| weights[id as usize]).collect();
+                let of_ngrams = std::iter::repeat_n(1.0, firsts.len());
+                *weights = order
+                    .iter()
+                    .map(|&id| weights[id as usize])
+                    .chain(of_ngrams)
+                    .collect();
             }
-            return quantize::quantize(table, codec, &quantization, max_tokens, progress);
+            return quantize::quantize(values, codec, &quantization, most_rows, progress);
         }
     }
     Ok(Quantized {
@@ -60,60 +90,72 @@ pub(super) fn section(
     })
 }
 
-/// Per row: the smallest integer scale at which the largest value fits 8 bits, then the values.
-///
-/// Returns the unit: a scale of 1 stands for this much.
-fn int8(model: &StaticModel, order: &[u32], max_tokens: u32, bytes: &mut Vec<u8>) -> Result<f32> {
-    // What the image's reader proves: scale * 128 * tokens fits 31 bits. Vectors on hosts multiply by
-    // signed scales of 16 bits.
-    let largest_scale = (i32::MAX as u32 / 128 / max_tokens).clamp(1, i16::MAX as u32) as f32;
-    let mut scales = Vec::with_capacity(order.len());
-    for_each_row(model, order, |values| scales.push(step(model, values)))?;
-    let largest = scales.iter().copied().fold(0.0_f32, f32::max);
-    let unit = if largest > 0.0 {
-        largest / largest_scale
-    } else {
-        1.0
-    };
-    for_each_row(model, order, |values| {
-        let scale = (step(model, values) / unit)
-            .ceil()
-            .clamp(1.0, largest_scale);
-        bytes.extend((scale as u16).to_le_bytes());
-        bytes.extend(
-            values
-                .iter()
-                .map(|v| (v / (scale * unit)).round().clamp(-127.0, 127.0) as i8 as u8),
-        );
-    })?;
-    Ok(unit)
+/// All rows of an image.
+struct All<'a> {
+    model: &'a StaticModel,
+    /// The ids of tokens.
+    order: &'a [u32],
+    /// The places of n-grams' rows in `ngrams`.
+    firsts: &'a [usize],
+    ngrams: &'a [f32],
 }
 
-/// The distance of neighbouring 8-bit values in a row: its largest value is 127 steps away from
-/// 0. Rows that are 8-bit already keep their own step.
-fn step(model: &StaticModel, values: &[f32]) -> f32 {
-    match (&model.rows, &model.weights) {
-        (Rows::I8(_), None) => 1.0,
-        _ => values.iter().fold(0.0_f32, |most, v| most.max(v.abs())) / 127.0,
+impl All<'_> {
+    fn count(&self) -> usize {
+        self.order.len() + self.firsts.len()
     }
-}
 
-/// Each token's row, through the mapping and times its weight, checked.
-fn for_each_row(model: &StaticModel, order: &[u32], mut visit: impl FnMut(&[f32])) -> Result<()> {
-    let mut values = vec![0.0_f32; model.dims];
-    for &id in order {
-        model.token_row(id, &mut values)?;
-        if let Some(bad) = values
-            .iter()
-            .find(|v| v.abs() > image::MAX_VALUE || v.is_nan())
-        {
-            return Err(Error::Model {
-                what: format!(
-                    "the row of token {id} has the value {bad}; values must be finite and at most 65504"
-                ),
-            });
+    /// Per row: the smallest integer scale at which the largest value fits 8 bits, then the values.
+    ///
+    /// Returns the unit: a scale of 1 stands for this much.
+    fn int8(&self, most_rows: u32, bytes: &mut Vec<u8>) -> Result<f32> {
+        let mut largest = 0.0_f32;
+        self.for_each_row(|values| largest = largest.max(self.step(values)))?;
+        let quantizer = Bytes::new(largest, most_rows);
+        self.for_each_row(|values| {
+            let scale = quantizer.scale(self.step(values));
+            bytes.extend((scale as u16).to_le_bytes());
+            bytes.extend(values.iter().map(|&v| quantizer.integer(v, scale) as u8));
+        })?;
+        Ok(quantizer.unit)
+    }
+
+    /// The distance of neighbouring 8-bit values in a row. Rows that are 8-bit already keep their own step.
+    fn step(&self, values: &[f32]) -> f32 {
+        match (&self.model.rows, &self.model.weights) {
+            (Rows::I8(_), None) if self.firsts.is_empty() => 1.0,
+            _ => Bytes::step(values),
         }
-        visit(&values);
     }
-    Ok(())
+
+    /// Each token's row, through the mapping and times its weight, then each n-gram's, checked.
+    fn for_each_row(&self, mut visit: impl FnMut(&[f32])) -> Result<()> {
+        let dims = self.model.dims;
+        let mut values = vec![0.0_f32; dims];
+        for &id in self.order {
+            self.model.token_row(id, &mut values)?;
+            check(&values, "token", id as usize)?;
+            visit(&values);
+        }
+        for &place in self.firsts {
+            let values = &self.ngrams[place * dims..(place + 1) * dims];
+            check(values, "n-gram", place)?;
+            visit(values);
+        }
+        Ok(())
+    }
+}
+
+fn check(values: &[f32], of: &str, number: usize) -> Result<()> {
+    match values
+        .iter()
+        .find(|v| v.abs() > image::MAX_VALUE || v.is_nan())
+    {
+        Some(bad) => Err(Error::Model {
+            what: format!(
+                "the row of {of} {number} has the value {bad}; values must be finite and at most 65504"
+            ),
+        }),
+        None => Ok(()),
+    }
 }

@@ -1,12 +1,14 @@
 //! Quantising rows: from floats to the bytes of an image's row section.
 
-mod integers;
+pub(crate) mod integers;
 mod product;
 mod rotation;
+mod row;
 
 use flashvec::{Codec, ProductQuantizer, rows_layout};
 
 pub use rotation::Rotation;
+pub use row::RowQuantizer;
 
 use crate::Progress;
 use crate::error::{Error, Result};
@@ -63,12 +65,6 @@ pub(crate) struct Table<'a> {
     pub(crate) dims: usize,
 }
 
-impl<'a> Table<'a> {
-    fn rows(self) -> std::slice::ChunksExact<'a, f32> {
-        self.values.chunks_exact(self.dims)
-    }
-}
-
 /// Rows and codebooks as sections.
 #[derive(Clone, Debug)]
 pub(crate) struct Quantized {
@@ -82,7 +78,7 @@ pub(crate) struct Quantized {
 /// Quantises a table with a codec whose scales have 8 bits: `int4`, `int2` or a product quantiser.
 ///
 /// Rows are rotated first, which no cosine notices and which spreads a row's length evenly over its
-/// dimensions. `max_tokens` rows can be added up without overflow. The same arguments give the same
+/// dimensions. `most_rows` rows can be added up without overflow. The same arguments give the same
 /// bytes on the same machine.
 ///
 /// # Errors
@@ -92,7 +88,7 @@ pub(crate) fn quantize(
     table: Table<'_>,
     codec: Codec,
     quantization: &Quantization,
-    max_tokens: u32,
+    most_rows: u32,
     progress: &dyn Progress,
 ) -> Result<Quantized> {
     let impossible = |what: String| Error::Codec { codec, what };
@@ -104,8 +100,8 @@ pub(crate) fn quantize(
                 dims: table.dims,
             };
             Ok(match codec {
-                Codec::Int4 => integers::quantize::<2>(rotated, rows_layout::INT4_MAX, max_tokens),
-                _ => integers::quantize::<4>(rotated, rows_layout::INT2_MAX, max_tokens),
+                Codec::Int4 => integers::quantize::<2>(rotated, rows_layout::INT4_MAX, most_rows),
+                _ => integers::quantize::<4>(rotated, rows_layout::INT2_MAX, most_rows),
             })
         }
         Codec::Pq(pq) if pq.fits(table.dims) => {
@@ -114,7 +110,7 @@ pub(crate) fn quantize(
                 values: &rotated,
                 dims: table.dims,
             };
-            product::quantize(rotated, pq, quantization, max_tokens, progress)
+            product::quantize(rotated, pq, quantization, most_rows, progress)
         }
         Codec::Pq(pq) => Err(impossible(format!(
             "codes have 4 or 8 bits and sub-vectors 2 to 32 dimensions that divide a row's; {} do not divide {}",
@@ -126,13 +122,14 @@ pub(crate) fn quantize(
     }
 }
 
-/// The scales that a row's first byte can name, up to what `max_tokens` rows of values up to
+/// The scales that a row's first byte can name, up to what `most_rows` rows of values up to
 /// `largest_value` can be added up with.
+#[derive(Clone, Debug)]
 struct Scales(Vec<f32>);
 
 impl Scales {
-    fn new(largest_value: u32, max_tokens: u32) -> Self {
-        let largest = i32::MAX as u32 / largest_value / max_tokens.max(1);
+    fn new(largest_value: u32, most_rows: u32) -> Self {
+        let largest = i32::MAX as u32 / largest_value / most_rows.max(1);
         Self(
             (0..=u8::MAX)
                 .map(rows_layout::scale)

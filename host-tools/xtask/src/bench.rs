@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::device::{Measured, measure};
-use crate::machine::{Cost, PARTS, Run};
+use crate::machine::{Call, Cost, PARTS, Run};
 use crate::shell::{self, Result, fail, say};
 use crate::toolchain::Toolchain;
 use crate::{inputs, setup};
@@ -45,7 +45,8 @@ pub fn run(images: &[PathBuf], texts: Option<&Path>) -> Result<()> {
     );
     for (name, image) in &named {
         for part in &PARTS {
-            let Measured { run, code, .. } = measure(&toolchain, part, image, &texts)?;
+            let Measured { run, code, .. } =
+                measure(&toolchain, part, image, &texts, Call::Encode)?;
             let instructions: u64 = run.costs.iter().map(|cost| cost.instructions).sum();
             let each = |units: u64| instructions as f64 / units.max(1) as f64;
             println!(
@@ -54,7 +55,7 @@ pub fn run(images: &[PathBuf], texts: Option<&Path>) -> Result<()> {
                 each(run.costs.len() as u64),
                 each(run.costs.iter().map(|cost| cost.tokens).sum()),
                 each(run.costs.iter().map(|cost| cost.bytes).sum()),
-                run.ram.encode(),
+                run.ram.call(),
             );
         }
     }
@@ -101,7 +102,7 @@ fn run_m4f(toolchain: &Toolchain, image: &Path, texts: &Path) -> Result<Run> {
     let Some(part) = PARTS.iter().find(|part| part.core == "Cortex-M4F") else {
         return fail("the list of emulated parts has no Cortex-M4F");
     };
-    Ok(measure(toolchain, part, image, texts)?.run)
+    Ok(measure(toolchain, part, image, texts, Call::Encode)?.run)
 }
 
 /// Mean instructions of the texts of each length, and over all texts instructions a token.

@@ -14,13 +14,18 @@ const CODE_LIMIT_TARGET: &str = "thumbv7em-none-eabihf";
 /// How far a figure may be from the committed one, in percent of that.
 const TOLERANCE: u64 = 3;
 
+/// Bytes of RAM that classifying with 32 dimensions and 77 labels may take: stack, scratch and the model itself.
+const CLASSIFY_RAM_LIMIT: u64 = 3072;
+
 /// Name of the table of instructions a token.
 const INSTRUCTIONS: &str = "instructions";
+/// Name of the table of classifying.
+const CLASSIFY: &str = "classify";
 
 const HEADER: &str = "\
 # Bytes of RAM and code on each target, for each version of rustc they were measured with: a 256-dimensional
 # int8 image, texts of tests/host/src/texts.rs, the profile of tests/device. Instructions a token, for an image in each
-# codec. `cargo xtask device-test` fails when a figure has moved by more than 3 percent, down as well as up;
+# codec. Of classifying: a 32-dimensional int4 image with pairs and 77 labels, instructions a text. `cargo xtask device-test` fails when a figure has moved by more than 3 percent, down as well as up;
 # `cargo xtask device-test --accept` rewrites this file.
 ";
 
@@ -32,6 +37,26 @@ pub struct Figures {
     pub from_bytes_stack: u64,
     /// Instructions a token, by codec.
     pub instructions: Vec<(&'static str, u64)>,
+    pub classify: Option<Classify>,
+}
+
+/// Those of a classifier.
+pub struct Classify {
+    pub code: u64,
+    pub ram: u64,
+    pub from_bytes_stack: u64,
+    pub instructions_a_text: u64,
+}
+
+impl Classify {
+    fn named(&self) -> [(&'static str, u64); 4] {
+        [
+            ("code", self.code),
+            ("ram", self.ram),
+            ("from_bytes_stack", self.from_bytes_stack),
+            ("instructions_a_text", self.instructions_a_text),
+        ]
+    }
 }
 
 impl Figures {
@@ -48,6 +73,16 @@ impl Figures {
 pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
     for of in figures {
         within(of.target, "encoding takes", of.encode_ram, "RAM", RAM_LIMIT)?;
+        if let Some(classify) = &of.classify {
+            let ram = classify.ram;
+            within(
+                of.target,
+                "classifying takes",
+                ram,
+                "RAM",
+                CLASSIFY_RAM_LIMIT,
+            )?;
+        }
         if of.target == CODE_LIMIT_TARGET {
             within(of.target, "flashvec adds", of.code, "code", CODE_LIMIT)?;
         }
@@ -60,6 +95,10 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
             let mut numbers: Table = of.named().iter().map(number).collect();
             let instructions = of.instructions.iter().map(number).collect();
             numbers.insert(INSTRUCTIONS.to_owned(), Value::Table(instructions));
+            if let Some(classify) = &of.classify {
+                let classify = classify.named().iter().map(number).collect();
+                numbers.insert(CLASSIFY.to_owned(), Value::Table(classify));
+            }
             (of.target.to_owned(), Value::Table(numbers))
         });
         committed.insert(rustc.to_owned(), Value::Table(table.collect()));
@@ -78,7 +117,12 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
             .instructions
             .iter()
             .map(|&figure| (of_codecs, figure, "instructions a token"));
-        for (table, (name, found), unit) in bytes.into_iter().chain(instructions) {
+        let of_classify = of_target.and_then(|target| target.get(CLASSIFY));
+        let classify = of.classify.iter().flat_map(|classify| {
+            let named = classify.named();
+            named.map(|figure| (of_classify, figure, "bytes or instructions of classifying"))
+        });
+        for (table, (name, found), unit) in bytes.into_iter().chain(instructions).chain(classify) {
             let stored = table.and_then(|table| table.get(name));
             let Some(stored) = stored
                 .and_then(Value::as_integer)

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: from a sentence-transformer to an emulated microcontroller, with the same bits.
 
 use crate::inputs::{self, SENTENCES};
-use crate::machine::{self, PARTS};
+use crate::machine::{self, Call, PARTS};
 use crate::shell::{Result, fail, say};
 use crate::{device, setup};
 
@@ -20,7 +20,7 @@ pub fn run() -> Result<()> {
         "encode on an emulated Cortex-M4F",
         "the same image and the same code, built for the microcontroller",
     );
-    let folder = machine::build(&toolchain, part)?;
+    let folder = machine::build(&toolchain, part, Call::Encode)?;
     let run = machine::run(part, &folder.join("encode"), &image, &texts)?;
 
     println!("\nCosine similarity of the device's embeddings, as it sent them:\n");
@@ -45,7 +45,7 @@ pub fn run() -> Result<()> {
     }
     println!(
         "  RAM to encode: {} bytes, stack included",
-        run.ram.encode()
+        run.ram.call()
     );
 
     match device::differences(&host, &run.results) {

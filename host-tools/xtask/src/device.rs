@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::budgets::{self, Figures};
-use crate::machine::{self, PARTS, Part, Run};
+use crate::budgets::{self, Classify, Figures};
+use crate::machine::{self, Call, PARTS, Part, Run};
 use crate::shell::{Result, fail, say};
 use crate::toolchain::Toolchain;
 use crate::{elf, inputs, setup};
@@ -21,6 +21,9 @@ const SYNTHETIC: [(&str, u16); 8] = [
     ("pq8x16s", 256),
 ];
 
+/// Classifiers and dimensions that every part runs. The budgets are those of the first.
+const CLASSIFIERS: [(&str, u16); 5] = [("intents", 32), ("0", 48), ("1", 64), ("2", 33), ("3", 16)];
+
 /// `cargo xtask device-test`.
 pub fn test(image: Option<&Path>, texts: Option<&Path>, accept: bool) -> Result<()> {
     let toolchain = setup::run()?;
@@ -29,22 +32,24 @@ pub fn test(image: Option<&Path>, texts: Option<&Path>, accept: bool) -> Result<
         (None, Some(_)) => inputs::demo_image()?,
         (None, None) => return test_synthetic(&toolchain, accept),
     };
-    test_image(&toolchain, &image, texts).map(drop)
+    test_image(&toolchain, &image, texts, Call::Encode).map(drop)
 }
 
-/// Every codec on every part, and the budgets.
+/// Every codec and every kind of classifier on every part, and the budgets.
 pub fn test_synthetic(toolchain: &Toolchain, accept: bool) -> Result<()> {
     let mut figures: Vec<Figures> = Vec::new();
     for (at, (codec, dims)) in SYNTHETIC.into_iter().enumerate() {
         let image = inputs::synthetic_image(codec, dims)?;
-        for (part, measured) in PARTS.iter().zip(test_image(toolchain, &image, None)?) {
+        let all = test_image(toolchain, &image, None, Call::Encode)?;
+        for (part, measured) in PARTS.iter().zip(all) {
             if at == 0 {
                 figures.push(Figures {
                     target: part.target,
                     code: measured.code,
-                    encode_ram: measured.run.ram.encode(),
+                    encode_ram: measured.run.ram.call(),
                     from_bytes_stack: measured.run.ram.from_bytes_stack,
                     instructions: Vec::new(),
+                    classify: None,
                 });
             }
             let of = figures.iter_mut().filter(|of| of.target == part.target);
@@ -54,19 +59,39 @@ pub fn test_synthetic(toolchain: &Toolchain, accept: bool) -> Result<()> {
             });
         }
     }
+    for (at, (name, dims)) in CLASSIFIERS.into_iter().enumerate() {
+        let image = inputs::synthetic_classifier(name, dims)?;
+        let all = test_image(toolchain, &image, None, Call::Classify)?;
+        if at > 0 {
+            continue;
+        }
+        for (figures, measured) in figures.iter_mut().zip(all) {
+            figures.classify = Some(Classify {
+                code: measured.code,
+                ram: measured.run.ram.call(),
+                from_bytes_stack: measured.run.ram.from_bytes_stack,
+                instructions_a_text: measured.run.instructions_a_text(),
+            });
+        }
+    }
     budgets::check(&figures, &toolchain.version()?, accept)
 }
 
-fn test_image(toolchain: &Toolchain, image: &Path, texts: Option<&Path>) -> Result<Vec<Measured>> {
+fn test_image(
+    toolchain: &Toolchain,
+    image: &Path,
+    texts: Option<&Path>,
+    call: Call,
+) -> Result<Vec<Measured>> {
     let texts = inputs::texts(texts)?;
     let expected = host(image, &texts)?;
-    compare(toolchain, image, &texts, &expected)
+    compare(toolchain, image, &texts, &expected, call)
 }
 
-/// Encodes on this machine, and fails unless optimisation leaves every bit alone.
+/// Encodes or classifies on this machine, and fails unless optimisation leaves every bit alone.
 fn host(image: &Path, texts: &Path) -> Result<Vec<String>> {
     say(
-        "encode on this machine",
+        "this machine",
         "with and without optimisation the bits must be the same",
     );
     let optimised = inputs::host_results(image, texts, true)?;
@@ -86,9 +111,10 @@ fn compare(
     image: &Path,
     texts: &Path,
     expected: &[String],
+    call: Call,
 ) -> Result<Vec<Measured>> {
     say(
-        "encode on the emulated parts",
+        &format!("{} on the emulated parts", call.programs().0),
         "every part must give this machine's bits",
     );
     println!(
@@ -98,7 +124,7 @@ fn compare(
         "texts",
         "differences",
         "instr/token",
-        "encode RAM",
+        "call RAM",
         "parse stack",
         "code"
     );
@@ -106,7 +132,7 @@ fn compare(
     let mut differing = Vec::new();
     let mut panicking = Vec::new();
     for part in &PARTS {
-        let measured = measure(toolchain, part, image, texts)?;
+        let measured = measure(toolchain, part, image, texts, call)?;
         let Measured { run, code, panics } = &measured;
         let different = differences(expected, &run.results);
         println!(
@@ -116,7 +142,7 @@ fn compare(
             run.results.len(),
             different,
             run.instructions_a_token(),
-            run.ram.encode(),
+            run.ram.call(),
             run.ram.from_bytes_stack,
             code
         );
@@ -139,7 +165,8 @@ fn compare(
     // The compiler proved the rest away; what it could not, is code and a promise that nothing keeps.
     if !panicking.is_empty() {
         return fail(format!(
-            "the minimal firmware can panic: {}",
+            "the firmware {} can panic: {}",
+            call.programs().1,
             panicking.join(", ")
         ));
     }
@@ -156,11 +183,18 @@ pub struct Measured {
 }
 
 /// Builds and runs the firmware of a part.
-pub fn measure(toolchain: &Toolchain, part: &Part, image: &Path, texts: &Path) -> Result<Measured> {
-    let folder = machine::build(toolchain, part)?;
-    let (minimal, empty) = (folder.join("minimal"), folder.join("empty"));
+pub fn measure(
+    toolchain: &Toolchain,
+    part: &Part,
+    image: &Path,
+    texts: &Path,
+    call: Call,
+) -> Result<Measured> {
+    let folder = machine::build(toolchain, part, call)?;
+    let (all, minimal) = call.programs();
+    let (minimal, empty) = (folder.join(minimal), folder.join("empty"));
     Ok(Measured {
-        run: machine::run(part, &folder.join("encode"), image, texts)?,
+        run: machine::run(part, &folder.join(all), image, texts)?,
         code: elf::flash(&minimal)?.saturating_sub(elf::flash(&empty)?),
         panics: elf::panics(&minimal)?,
     })

@@ -107,6 +107,19 @@ pub fn synthetic_image(codec: &str, dims: u16) -> Result<PathBuf> {
     Ok(image)
 }
 
+/// The image of a made-up classifier, by its name in the tests.
+pub fn synthetic_classifier(name: &str, dims: u16) -> Result<PathBuf> {
+    say(
+        &format!("make the image of classifier {name}, of {dims} dimensions"),
+        "BERT's vocabulary, made-up rows of tokens and n-grams, a made-up head",
+    );
+    let image = shell::scratch_dir()?.join(format!("synthetic-classifier-{name}.fvec"));
+    let mut make = Command::new(tests_program("synthetic_image")?);
+    make.args(["classifier", name]);
+    shell::run(make.arg(dims.to_string()).arg(&image))?;
+    Ok(image)
+}
+
 /// A folder of inputs for the fuzzer to begin with.
 pub fn fuzz_seeds() -> Result<PathBuf> {
     let folder = shell::scratch_dir()?.join("fuzz-seeds");

@@ -54,7 +54,7 @@ pub const PARTS: [Part; 5] = [
 const TEXTS_AT: u32 = 0x00e0_0000;
 const IMAGE_LEN_AT: u32 = 0x00ff_fffc;
 
-/// What encoding one text cost.
+/// What one text cost.
 pub struct Cost {
     pub instructions: u64,
     pub tokens: u64,
@@ -64,49 +64,77 @@ pub struct Cost {
 /// Bytes of RAM that the calls used.
 pub struct Ram {
     pub from_bytes_stack: u64,
-    pub encode_stack: u64,
+    pub call_stack: u64,
     pub scratch: u64,
     pub model: u64,
 }
 
 impl Ram {
-    /// All that must be there while a text is encoded.
-    pub fn encode(&self) -> u64 {
-        self.encode_stack + self.scratch + self.model
+    /// All that must be there during a call on a text.
+    pub fn call(&self) -> u64 {
+        self.call_stack + self.scratch + self.model
     }
 }
 
 /// What the device firmware printed.
 pub struct Run {
-    /// A line a text: the embedding's bits, or the error.
+    /// A line a text: the bits of the embedding or classification, or the error.
     pub results: Vec<String>,
     pub costs: Vec<Cost>,
     pub ram: Ram,
 }
 
 impl Run {
-    /// What encoding cost, over all texts.
+    /// What the calls cost, over all texts.
     pub fn instructions_a_token(&self) -> u64 {
-        let instructions: u64 = self.costs.iter().map(|cost| cost.instructions).sum();
         let tokens: u64 = self.costs.iter().map(|cost| cost.tokens).sum();
-        instructions / tokens.max(1)
+        self.instructions() / tokens.max(1)
+    }
+
+    /// What a call costs, of all texts.
+    pub fn instructions_a_text(&self) -> u64 {
+        self.instructions() / self.costs.len().max(1) as u64
+    }
+
+    fn instructions(&self) -> u64 {
+        self.costs.iter().map(|cost| cost.instructions).sum()
     }
 }
 
-/// Builds the three firmware binaries for a target and returns the folder they are in.
-pub fn build(toolchain: &Toolchain, part: &Part) -> Result<PathBuf> {
-    shell::run(
-        toolchain
-            .cargo("build", "tests/device", part.target)?
-            .arg("--bins"),
-    )?;
+/// What a firmware does with every text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Call {
+    Encode,
+    Classify,
+}
+
+impl Call {
+    /// The program that does it with every text, and the smallest that does it at all.
+    pub fn programs(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Encode => ("encode", "minimal"),
+            Self::Classify => ("classify", "minimal_classify"),
+        }
+    }
+}
+
+/// Builds the firmware binaries of a call for a target and returns the folder they are in.
+pub fn build(toolchain: &Toolchain, part: &Part, call: Call) -> Result<PathBuf> {
+    let (all, minimal) = call.programs();
+    let mut build = toolchain.cargo("build", "tests/device", part.target)?;
+    build.args(["--bin", all, "--bin", minimal, "--bin", "empty"]);
+    if call == Call::Classify {
+        // What only encodes is built, and measured, without.
+        build.args(["--features", "classify"]);
+    }
+    shell::run(&mut build)?;
     Ok(shell::target_dir()
         .join("firmware")
         .join(part.target)
         .join("release"))
 }
 
-/// Runs the `encode` firmware on an image and texts.
+/// Runs a firmware on an image and texts.
 pub fn run(part: &Part, firmware: &Path, image: &Path, texts: &Path) -> Result<Run> {
     let image_len = shell::read(image)?.len();
     let texts_len = shell::read(texts)?.len();
@@ -155,7 +183,7 @@ fn parse(printed: &str) -> Result<Run> {
         costs: Vec::new(),
         ram: Ram {
             from_bytes_stack: 0,
-            encode_stack: 0,
+            call_stack: 0,
             scratch: 0,
             model: 0,
         },
@@ -174,10 +202,10 @@ fn parse(printed: &str) -> Result<Run> {
                 tokens,
                 bytes,
             }),
-            ("ram", &[from_bytes_stack, encode_stack, scratch, model]) => {
+            ("ram", &[from_bytes_stack, call_stack, scratch, model]) => {
                 run.ram = Ram {
                     from_bytes_stack,
-                    encode_stack,
+                    call_stack,
                     scratch,
                     model,
                 };

@@ -15,7 +15,8 @@ const FIRMWARE: [&str; 3] = [
     "firmware-examples/qemu-riscv32",
 ];
 
-const FUZZ_SECONDS: u32 = 20;
+/// Targets, and how long each is fuzzed.
+const FUZZ: [(&str, u32); 2] = [("image", 20), ("head", 10)];
 
 /// Counts the steps that passed; the first that fails ends the run.
 struct Steps {
@@ -111,11 +112,12 @@ fn clippy_workspace() -> Result<()> {
 fn clippy_core() -> Result<()> {
     say(
         "cargo clippy in core",
-        "it must build bare, with defmt, which nothing on the host turns on, and with std",
+        "it must build bare, for classifiers, with defmt, which nothing on the host turns on, and with std",
     );
     for features in [
         ["--no-default-features", "--quiet"],
-        ["--features", "defmt"],
+        ["--features", "classify"],
+        ["--features", "defmt,classify"],
         ["--features", "std"],
     ] {
         let mut clippy = shell::cargo();
@@ -143,10 +145,12 @@ fn clippy_firmware(toolchain: &Toolchain) -> Result<()> {
         "these crates are outside the workspace and built for other targets",
     );
     for part in &PARTS {
-        shell::run(&mut toolchain.clippy("tests/device", part.target)?)?;
+        shell::run(&mut toolchain.clippy("tests/device", part.target, &[])?)?;
+        let classify = ["--features", "classify"];
+        shell::run(&mut toolchain.clippy("tests/device", part.target, &classify)?)?;
     }
     for (name, target) in EXAMPLES {
-        shell::run(&mut toolchain.clippy(&format!("firmware-examples/{name}"), target)?)?;
+        shell::run(&mut toolchain.clippy(&format!("firmware-examples/{name}"), target, &[])?)?;
     }
     Ok(())
 }
@@ -154,8 +158,11 @@ fn clippy_firmware(toolchain: &Toolchain) -> Result<()> {
 /// Fuzzes for a while with the flags that `cargo fuzz` would pass, of which none needs nightly.
 fn fuzz() -> Result<()> {
     say(
-        &format!("fuzz for {FUZZ_SECONDS} s"),
-        "no image and no text may make core panic or hang",
+        &format!(
+            "fuzz for {} s",
+            FUZZ.map(|(_, seconds)| seconds).iter().sum::<u32>()
+        ),
+        "no image, no head and no text may make core panic or hang",
     );
     let folder = shell::root().join("tests/fuzz");
     let host = toolchain::host_triple()?;
@@ -172,23 +179,19 @@ fn fuzz() -> Result<()> {
         .env("CARGO_TARGET_DIR", &target_dir)
         .env("RUSTFLAGS", flags.join(" "));
     // With an explicit target the flags stay off build scripts and procedural macros.
-    shell::run(build.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--bin",
-        "image",
-        "--target",
-        &host,
-    ]))?;
+    shell::run(build.args(["build", "--quiet", "--release", "--bins", "--target", &host]))?;
     let artifacts = folder.join("artifacts/");
     std::fs::create_dir_all(&artifacts).map_err(|error| shell::unwritable(&artifacts, &error))?;
     let seeds = inputs::fuzz_seeds()?;
-    let mut fuzz = std::process::Command::new(target_dir.join(host).join("release/image"));
-    fuzz.arg(format!("-max_total_time={FUZZ_SECONDS}"))
-        .args(["-timeout=10", "-max_len=12000"]);
-    fuzz.arg(format!("-artifact_prefix={}", artifacts.display()))
-        .arg(seeds);
-    let limit = std::time::Duration::from_secs(u64::from(FUZZ_SECONDS) + 60);
-    shell::capture(&mut fuzz, limit).map(drop)
+    for (target, seconds) in FUZZ {
+        let program = target_dir.join(&host).join("release").join(target);
+        let mut fuzz = std::process::Command::new(program);
+        fuzz.arg(format!("-max_total_time={seconds}"))
+            .args(["-timeout=10", "-max_len=16000"]);
+        fuzz.arg(format!("-artifact_prefix={}", artifacts.display()))
+            .arg(seeds.join(target));
+        let limit = std::time::Duration::from_secs(u64::from(seconds) + 60);
+        shell::capture(&mut fuzz, limit)?;
+    }
+    Ok(())
 }

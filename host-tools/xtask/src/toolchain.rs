@@ -85,16 +85,17 @@ impl Toolchain {
     }
 
     /// Clippy with warnings denied, in a firmware crate's folder.
-    pub fn clippy(&self, folder: &str, target: &str) -> Result<Command> {
+    pub fn clippy(&self, folder: &str, target: &str, features: &[&str]) -> Result<Command> {
         match self {
             Self::Rustup => {
                 let mut command = self.cargo("clippy", folder, target)?;
-                command.args(["--", "-D", "warnings"]);
+                command.args(features).args(["--", "-D", "warnings"]);
                 Ok(command)
             }
             Self::Debian => {
                 // What `cargo clippy` does, with the driver that belongs to this compiler.
                 let mut command = self.cargo("check", folder, target)?;
+                command.args(features);
                 command.env("RUSTC_WORKSPACE_WRAPPER", DEBIAN_CLIPPY);
                 command.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings");
                 Ok(command)

@@ -1,7 +1,7 @@
 //! What the fuzz target `image` does with an input; the tests do the same with what it once found.
 
 use flashvec::Model;
-use flashvec::image::{FORMAT_VERSION, MAGIC, crc32};
+use flashvec::image::{MAGIC, NEWEST_VERSION, crc32};
 
 /// Whatever the bytes: `from_bytes` refuses them, or every call on the model comes back.
 ///
@@ -26,7 +26,7 @@ pub fn run(input: &[u8]) {
 
 fn with_prelude(head: u16, body: &[u8]) -> Vec<u8> {
     let mut image = MAGIC.to_vec();
-    image.extend((FORMAT_VERSION - (head >> 14)).to_le_bytes());
+    image.extend((NEWEST_VERSION - (head >> 14)).to_le_bytes());
     image.extend([0, 0]);
     image.extend((20 + body.len() as u32).to_le_bytes());
     image.extend(u32::from(head & 0x3FFF).to_le_bytes());
@@ -66,4 +66,12 @@ fn exercise(model: &Model<'_>, text: &[u8]) {
             assert!(vector.iter().all(|x| x.is_finite()))
         })
         .expect("scratch is long enough");
+    if let Some(head) = model.head() {
+        let found = model
+            .classify(&text, &mut scratch)
+            .expect("scratch is long enough");
+        assert_eq!(found.scores().len(), head.label_count());
+        assert!(found.scores().iter().all(|x| x.is_finite()));
+        assert_eq!(found.best().is_some(), found.is_in_scope());
+    }
 }

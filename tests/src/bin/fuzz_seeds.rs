@@ -1,21 +1,32 @@
-//! `fuzz_seeds FOLDER`: writes inputs for the fuzz target `image` that are sound images, one a
-//! codec, older version and text, so that fuzzing begins behind the first checks.
+//! `fuzz_seeds FOLDER`: writes inputs for the fuzz targets: in the folder `image` sound images, one a codec,
+//! classifier, older version and text, in `head` sound heads, so that fuzzing begins behind the first checks.
 
 use std::path::PathBuf;
 
-use flashvec::image::{FORMAT_VERSION, Image, PRELUDE_LEN};
+use flashvec::image::{Image, NEWEST_VERSION, PRELUDE_LEN};
 use flashvec_tests::golden::{CODECS, TEXTS};
-use flashvec_tests::synthetic::tiny_image;
+use flashvec_tests::synthetic::{CLASSIFIERS, tiny_classifier, tiny_image};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder: PathBuf = std::env::args_os()
         .nth(1)
         .ok_or("usage: fuzz_seeds FOLDER")?
         .into();
-    std::fs::create_dir_all(&folder)?;
+    let (for_image, for_head) = (folder.join("image"), folder.join("head"));
+    std::fs::create_dir_all(&for_image)?;
+    std::fs::create_dir_all(&for_head)?;
     let mut images = Vec::new();
     for codec in CODECS {
         images.push((codec.to_string(), tiny_image(codec)?));
+    }
+    for (at, classifier) in CLASSIFIERS.iter().enumerate() {
+        images.push((format!("classifier{at}"), tiny_classifier(classifier)?));
+        for (text_at, text) in TEXTS.iter().enumerate() {
+            let mut input = vec![u8::try_from(text.len())?];
+            input.extend(text.bytes());
+            input.extend(classifier.head(16).section(16)?);
+            std::fs::write(for_head.join(format!("{at}-{text_at}")), input)?;
+        }
     }
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
     for name in ["tiny-v1-int8", "tiny-v2-int8"] {
@@ -30,13 +41,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             header_len,
             ..
         } = Image::parse(&image)?;
-        let head = u16::try_from(header_len)? | (FORMAT_VERSION - version) << 14;
+        let head = u16::try_from(header_len)? | (NEWEST_VERSION - version) << 14;
         for (at, text) in TEXTS.iter().enumerate() {
             let mut input = vec![u8::try_from(text.len())?];
             input.extend(text.bytes());
             input.extend(head.to_le_bytes());
             input.extend(&image[PRELUDE_LEN..]);
-            std::fs::write(folder.join(format!("{name}-{at}")), input)?;
+            std::fs::write(for_image.join(format!("{name}-{at}")), input)?;
         }
     }
     Ok(())
