@@ -49,6 +49,16 @@ pub enum Error {
     )]
     UnsupportedTeacher { path: PathBuf, found: String },
 
+    #[error("{}, line {line}: {what}", path.display())]
+    Line {
+        path: PathBuf,
+        line: usize,
+        what: String,
+    },
+
+    #[error("{}: {what}", path.display())]
+    Data { path: PathBuf, what: String },
+
     #[error("tokenizer.json: {what}")]
     Tokenizer { what: String },
 
