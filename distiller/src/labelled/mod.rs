@@ -12,6 +12,8 @@ mod tests;
 
 use std::path::Path;
 
+use flashvec::Task;
+
 use labels::{Collector, Kind};
 use rows::Rows;
 
@@ -41,6 +43,31 @@ pub enum Targets {
     Multi(Vec<Vec<u32>>),
     /// A finite number.
     Values(Vec<f32>),
+}
+
+impl Targets {
+    /// What scores are for these.
+    pub const fn task(&self) -> Task {
+        match self {
+            Self::Single(_) => Task::Softmax,
+            Self::Multi(_) => Task::Sigmoid,
+            Self::Values(_) => Task::Regression,
+        }
+    }
+
+    /// Number of texts.
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Single(labels) => labels.len(),
+            Self::Multi(labels) => labels.len(),
+            Self::Values(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// How a file is laid out.

@@ -61,8 +61,9 @@ pub(super) fn scope_threshold(logits: &[f32], outputs: usize, temperature: f32, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::objective::{Standard, Targets};
+    use super::super::objective::Standard;
     use super::*;
+    use crate::labelled::Targets;
 
     #[test]
     fn overconfident_logits_are_cooled() {

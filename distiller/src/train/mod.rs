@@ -8,6 +8,7 @@
 
 mod calibration;
 mod features;
+mod frozen;
 mod network;
 mod objective;
 mod shrink;
@@ -20,7 +21,7 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256Plus;
 
-pub use objective::Targets;
+pub use frozen::train_head;
 pub use vocabulary::learn_vocabulary;
 
 use self::calibration::{scope_threshold, temperature};
@@ -30,16 +31,9 @@ use self::objective::{Objective, Standard};
 use self::shrink::{Calibration, Full, Selection, Setting, Shape, counts, factorize};
 use self::words::{Vocabulary, Words};
 use crate::image::{ImageOptions, MAX_INTEGER_TOKENS};
+use crate::labelled::{LabelledTexts, Targets};
 use crate::pretrain::Texts;
 use crate::{Error, Progress, Quantization, Result, Rotation, StaticModel};
-
-/// Texts and what is right for each.
-#[derive(Clone, Copy, Debug)]
-pub struct Examples<'e> {
-    /// As many as there are targets.
-    pub texts: &'e [String],
-    pub targets: &'e Targets,
-}
 
 /// How a classifier is trained. [`TrainOptions::new`] has what is best unless something else was measured.
 #[derive(Clone, Debug)]
@@ -114,6 +108,8 @@ pub struct Trained {
 const HELD_OUT: usize = 10;
 /// Most texts held out.
 const MOST_HELD_OUT: usize = 5000;
+/// How often a token counts as seen that no training text has.
+const UNSEEN: f32 = 0.2;
 /// Most n-grams of the large network.
 const MOST_NGRAMS: usize = 300_000;
 /// Texts that the large network sees, and the small one, before and with its codec; in epochs, within a range.
@@ -147,18 +143,17 @@ const RANDOM_DIMS: usize = 64;
 pub fn train(
     base: &StaticModel,
     random: bool,
-    labels: &[String],
-    examples: Examples<'_>,
-    dev: Option<Examples<'_>>,
+    examples: &LabelledTexts,
+    dev: Option<&LabelledTexts>,
     options: &TrainOptions,
     image: &ImageOptions,
     progress: &dyn Progress,
 ) -> Result<Trained> {
-    check(labels, examples, options)?;
+    check(examples, options)?;
     let vocabulary = Vocabulary::new(base)?;
     let mut words = Words::default();
-    let texts = words.read(base, examples.texts)?;
-    let dev_texts = dev.map(|dev| words.read(base, dev.texts)).transpose()?;
+    let texts = words.read(base, &examples.texts)?;
+    let dev_texts = dev.map(|dev| words.read(base, &dev.texts)).transpose()?;
     let image = ImageOptions {
         quantization: Quantization {
             rotation: Rotation::None,
@@ -166,13 +161,13 @@ pub fn train(
         },
         ..image.clone()
     };
-    let standard = Standard::of(examples.targets);
+    let standard = Standard::of(&examples.targets);
     let trainer = Trainer {
         base,
         random,
         vocabulary: &vocabulary,
         words: &words,
-        labels,
+        labels: &examples.labels,
         task: examples.targets.task(),
         standard,
         image: &image,
@@ -181,15 +176,15 @@ pub fn train(
     };
     let objective = |targets: &Targets| trainer.objective(targets);
     let all = Part {
-        objective: objective(examples.targets),
+        objective: objective(&examples.targets),
         texts,
     };
     let (learned, held_out) = match (dev, dev_texts) {
-        (Some(dev), Some(texts)) => (None, Part { objective: objective(dev.targets), texts }),
+        (Some(dev), Some(texts)) => (None, Part { objective: objective(&dev.targets), texts }),
         _ => {
-            let (held_out, rest) = split(examples.targets, options.seed);
+            let (held_out, rest) = split(&examples.targets, options.seed);
             let part = |chosen: &[usize]| Part {
-                objective: objective(&picked(examples.targets, chosen)),
+                objective: objective(&picked(&examples.targets, chosen)),
                 texts: picked_texts(&all.texts, chosen),
             };
             (Some(part(&rest)), part(&held_out))
@@ -198,25 +193,8 @@ pub fn train(
     trainer.run(&all, learned.as_ref(), &held_out)
 }
 
-fn check(labels: &[String], examples: Examples<'_>, options: &TrainOptions) -> Result<()> {
+fn check(examples: &LabelledTexts, options: &TrainOptions) -> Result<()> {
     let wrong = |option, what: String| Err(Error::Option { option, what });
-    let targets = examples.targets;
-    if targets.len() != examples.texts.len() || targets.is_empty() {
-        return Err(Error::Model {
-            what: format!("{} texts and {} targets are no examples", examples.texts.len(), targets.len()),
-        });
-    }
-    let known = |label: &u32| (*label as usize) < labels.len();
-    let all_known = match targets {
-        Targets::Single(of_texts) => of_texts.iter().all(known),
-        Targets::Multi(of_texts) => of_texts.iter().flatten().all(known),
-        Targets::Values(_) => labels.len() == 1,
-    };
-    if !all_known {
-        return Err(Error::Model {
-            what: format!("a target is none of the {} labels", labels.len()),
-        });
-    }
     match options.codec {
         None | Some(Codec::Int8 | Codec::Int4 | Codec::Int2) => {}
         Some(codec) => {
@@ -228,7 +206,7 @@ fn check(labels: &[String], examples: Examples<'_>, options: &TrainOptions) -> R
         return wrong("dims", "there is at least 1".to_owned());
     }
     if let Some(weights) = &options.label_weights
-        && (weights.len() != labels.len() || !weights.iter().all(|w| w.is_finite() && *w > 0.0))
+        && (weights.len() != examples.labels.len() || !weights.iter().all(|w| w.is_finite() && *w > 0.0))
     {
         return wrong("label weights", "each label has one, above 0".to_owned());
     }
@@ -366,18 +344,21 @@ impl Trainer<'_> {
         held_out: Option<&Part>,
         stop: Option<usize>,
     ) -> Result<(Full, usize)> {
-        // Tokens of the training texts, as the whole vocabulary splits them.
-        let everything: Vec<Option<u32>> = (0..self.vocabulary.len() as u32).map(Some).collect();
-        let ids = self.words.split(self.vocabulary, &everything);
-        let mut seen = vec![false; self.vocabulary.len()];
-        for text in 0..part.texts.len() {
-            let words = part.texts.ids(text).iter();
-            let tokens = words.filter_map(|&word| ids[word as usize].as_ref()).flatten();
-            tokens.for_each(|&id| seen[id as usize] = true);
+        let unk = self.vocabulary.tokenizer.unk;
+        // With rows to begin from, tokens that no training text has can be told as well.
+        let mut tokens: Vec<u32> = (0..self.vocabulary.len() as u32).filter(|&id| id != unk).collect();
+        if self.random {
+            let everything: Vec<Option<u32>> = (0..self.vocabulary.len() as u32).map(Some).collect();
+            let ids = self.words.split(self.vocabulary, &everything);
+            let mut seen = vec![false; self.vocabulary.len()];
+            for text in 0..part.texts.len() {
+                let words = part.texts.ids(text).iter();
+                let tokens = words.filter_map(|&word| ids[word as usize].as_ref()).flatten();
+                tokens.for_each(|&id| seen[id as usize] = true);
+            }
+            tokens.retain(|&id| seen[id as usize]);
         }
-        seen[self.vocabulary.tokenizer.unk as usize] = false;
-        let tokens: Vec<u32> = (0..).zip(&seen).filter(|(_, seen)| **seen).map(|(id, _)| id).collect();
-        let mut numbers = vec![None; seen.len()];
+        let mut numbers = vec![None; self.vocabulary.len()];
         for (number, &id) in (0..).zip(&tokens) {
             numbers[id as usize] = Some(number);
         }
@@ -525,7 +506,10 @@ impl Trainer<'_> {
     /// Makes a small network of the large one, and trains it.
     fn small(&self, full: &Full, part: &Part, held_out: &Part, shape: Shape) -> Result<Small> {
         let full_texts = rows_of(&part.texts, &full.splits, &full.ngram_rows());
-        let counts = counts(&full_texts, full.row_count());
+        let mut counts = counts(&full_texts, full.row_count());
+        counts[..full.tokens.len()]
+            .iter_mut()
+            .for_each(|count| *count = count.max(UNSEEN));
         let setting = self.setting(&part.texts);
         let selection = Selection::best(&setting, full, &counts, shape)?;
         let outputs = self.labels.len();

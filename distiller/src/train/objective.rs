@@ -2,41 +2,7 @@
 
 use flashvec::Task;
 
-/// What is right for each text.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Targets {
-    /// One label, by its number.
-    Single(Vec<u32>),
-    /// Any number of labels.
-    Multi(Vec<Vec<u32>>),
-    /// A number.
-    Values(Vec<f32>),
-}
-
-impl Targets {
-    /// What scores are for these.
-    pub fn task(&self) -> Task {
-        match self {
-            Self::Single(_) => Task::Softmax,
-            Self::Multi(_) => Task::Sigmoid,
-            Self::Values(_) => Task::Regression,
-        }
-    }
-
-    /// Number of texts.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Single(labels) => labels.len(),
-            Self::Multi(labels) => labels.len(),
-            Self::Values(values) => values.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
+use crate::labelled::Targets;
 
 /// Targets as numbers between which and the scores a loss is taken.
 pub(super) struct Objective {

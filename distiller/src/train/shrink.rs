@@ -383,12 +383,7 @@ impl Selection {
             table,
             rows: &of_ngrams,
         });
-        let head = HeadParts {
-            task: setting.task,
-            labels: setting.labels.to_vec(),
-            layers: calibration.layers(&network.layers),
-            out_of_scope: calibration.out_of_scope,
-        };
+        let head = calibration.head(setting.task, setting.labels, &network.layers);
         let options = ImageOptions {
             codec,
             ..setting.image.clone()
@@ -441,6 +436,16 @@ pub(super) struct Calibration {
 }
 
 impl Calibration {
+    /// The head that layers become.
+    pub(super) fn head(&self, task: Task, labels: &[String], layers: &[Dense]) -> HeadParts {
+        HeadParts {
+            task,
+            labels: labels.to_vec(),
+            layers: self.layers(layers),
+            out_of_scope: self.out_of_scope,
+        }
+    }
+
     /// Layers as an image holds them.
     fn layers(&self, layers: &[Dense]) -> Vec<Layer> {
         let last = layers.len() - 1;
