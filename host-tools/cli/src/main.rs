@@ -4,6 +4,7 @@ mod commands;
 mod error;
 mod evaluation;
 mod history;
+mod labelled;
 mod model_file;
 mod output;
 mod page;
