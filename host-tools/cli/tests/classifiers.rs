@@ -241,3 +241,124 @@ fn eval_tests_head_files() {
         assert!(message.contains(expected), "{message}");
     }
 }
+
+#[test]
+fn inspect_says_what_a_classifier_tells() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.stdout(&["inspect", "one.fvec"]);
+    for fact in [
+        "one label a text",
+        "5: label 0, label 1",
+        "below a scope score of 1.800",
+        "pairs, pairs with one token between, triples, with start and end",
+    ] {
+        assert!(text.contains(fact), "{fact}: {text}");
+    }
+    let report = sandbox.json(&["inspect", "hidden.fvec"]);
+    assert_eq!(report["classifier"]["hidden"], 9);
+    assert_eq!(report["classifier"]["labels"].as_array().unwrap().len(), 3);
+    assert_eq!(report["ngrams"]["kinds"][0], "pairs");
+    assert!(report.get("rows").is_none());
+    assert!(
+        sandbox
+            .json(&["inspect", "base.fvec"])
+            .get("classifier")
+            .is_none()
+    );
+}
+
+/// All rows of an image, as `inspect` counts their uses in a text.
+fn rows_used(sandbox: &Sandbox, image: &str, text: &str) -> Value {
+    sandbox.write("text.txt", &format!("{text}\n"));
+    sandbox.json(&["inspect", image, "--rows", "100000", "--data", "text.txt"])["rows"].take()
+}
+
+#[test]
+fn inspect_counts_the_rows_that_core_adds_up() {
+    let sandbox = Sandbox::new();
+    let bytes = fs::read(sandbox.path("one.fvec")).unwrap();
+    let model = Model::from_bytes(&bytes).unwrap();
+    let mut scratch = vec![0; model.scratch_len()];
+    let mut vector = vec![0.0; model.dims()];
+    let mut ngrams = 0;
+    for text in TEXTS {
+        let rows = rows_used(&sandbox, "one.fvec", text);
+        assert_eq!(rows["count"], model.row_count());
+        let (mut mean, mut total) = (vec![0.0; model.dims()], 0.0);
+        for row in rows["costly"].as_array().unwrap() {
+            let uses = row["uses"].as_f64().unwrap() as f32;
+            let id = row["row"].as_u64().unwrap() as u32;
+            model.vector(id, &mut vector).unwrap();
+            for (sum, x) in mean.iter_mut().zip(&vector) {
+                *sum += uses * x;
+            }
+            total += uses;
+            if uses > 0.0 && id as usize >= model.token_count() {
+                ngrams += 1;
+                let name = row["name"].as_str().unwrap();
+                assert!(name.starts_with('"') && name.contains(' '), "{name}");
+            }
+        }
+        let embedding = model.encode(text, &mut scratch).unwrap();
+        for (x, sum) in embedding.iter().zip(&mean) {
+            assert!(
+                (x - sum / total).abs() < 1e-4,
+                "{text}: {x}, {sum} / {total}"
+            );
+        }
+    }
+    assert!(ngrams > 0, "the texts have no n-gram with a row");
+}
+
+#[test]
+fn inspect_tells_what_rows_add_to_logits() {
+    let sandbox = Sandbox::new();
+    let classified = sandbox.classified("one.fvec");
+    // Of the logits of labels 0 and 1, what is not the biases' difference.
+    let mut offsets = Vec::new();
+    for (text, (labels, _)) in TEXTS.iter().zip(&classified) {
+        let rows = rows_used(&sandbox, "one.fvec", text);
+        let mean = |label: usize| {
+            let (mut sum, mut total) = (0.0, 0.0);
+            for row in rows["labels"][label]["rows"].as_array().unwrap() {
+                let uses = row["uses"].as_f64().unwrap();
+                sum += uses * row["push"].as_f64().unwrap();
+                total += uses;
+            }
+            sum / total
+        };
+        let logit = |name: &str| {
+            let found = labels.iter().find(|label| label.0 == name).unwrap();
+            f64::from(found.1.ln())
+        };
+        offsets.push(logit("label 0") - logit("label 1") - (mean(0) - mean(1)));
+    }
+    for offset in &offsets {
+        assert!((offset - offsets[0]).abs() < 2e-2, "{offsets:?}");
+    }
+}
+
+#[test]
+fn inspect_names_rows() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "data.tsv",
+        "label 0\tturn on the light\nlabel 1\tplay music\n",
+    );
+    let text = sandbox.stdout(&["inspect", "many.fvec", "--rows", "3", "--data", "data.tsv"]);
+    assert!(text.contains("are never used; these take"), "{text}");
+    let label = text
+        .lines()
+        .find(|line| line.starts_with("label 6: "))
+        .unwrap();
+    assert_eq!(label.matches(", ").count(), 2, "{label}");
+    // Words that share no start with others have more of the trie to themselves.
+    let rows = sandbox.json(&["inspect", "one.fvec", "--rows", "1000"])["rows"].take();
+    let rows = rows["costly"].as_array().unwrap();
+    let bytes = |name: &str| {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap();
+        row["bytes"].as_f64().unwrap()
+    };
+    assert!(bytes("kitchen") > bytes("on") && bytes("on") > bytes("o"));
+    assert!(rows[0]["uses"].is_null());
+}

@@ -68,7 +68,7 @@ impl Confusion {
                 texts,
             })
             .collect();
-        mistakes.sort_by(|a, b| b.texts.cmp(&a.texts));
+        mistakes.sort_by_key(|mistake| std::cmp::Reverse(mistake.texts));
         mistakes
     }
 
@@ -118,12 +118,14 @@ impl Confusion {
         root.fill(&WHITE)?;
         let size = (cell * 3 / 5).clamp(9, 13);
         let style = ("sans-serif", size).into_font().color(&BLACK);
+        let caption = style.clone();
         let by_row = style.pos(Pos::new(HPos::Right, VPos::Center));
         let by_column = ("sans-serif", size)
             .into_font()
             .transform(FontTransform::Rotate270)
             .color(&BLACK)
             .pos(Pos::new(HPos::Left, VPos::Center));
+        root.draw(&Text::new("rows: label; columns: given", (8, 8), &caption))?;
         for (at, name) in (0..).zip(names) {
             let middle = margin + cell * at + cell / 2;
             root.draw(&Text::new(name.as_str(), (margin - 4, middle), &by_row))?;
