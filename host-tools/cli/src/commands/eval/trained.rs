@@ -108,7 +108,7 @@ impl TrainedArgs {
                 )));
             }
             Some(path) => {
-                let texts = read_texts(path, &self.layout.texts_options(path))?;
+                let texts = read_texts(path, &self.layout.texts.options_of(path))?;
                 Some(classify(&model, &head, &texts)?)
             }
         };

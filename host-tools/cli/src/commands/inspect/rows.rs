@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::evaluation::sets::strings;
-use crate::labelled::LayoutArgs;
+use crate::labelled::TextLayoutArgs;
 use crate::table::table;
 
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub struct RowsArgs {
     data: Option<PathBuf>,
 
     #[command(flatten)]
-    layout: LayoutArgs,
+    layout: TextLayoutArgs,
 }
 
 /// What is known of a model's rows, of tokens and then of n-grams.
@@ -65,7 +65,7 @@ impl RowsArgs {
         names.extend((0..model.ngram_count()).map(|at| format!("n-gram {at}")));
         let mut uses = None;
         if let Some(path) = &self.data {
-            let texts = read_texts(path, &self.layout.texts_options(path))?;
+            let texts = read_texts(path, &self.layout.options_of(path))?;
             let kinds = image
                 .find(SectionKind::NGrams)
                 .and_then(|section| section.first());
