@@ -16,10 +16,10 @@ use crate::model_file::ModelFile;
 use crate::output::print;
 use crate::table::table;
 
-/// Score models on semantic textual similarity, classification and retrieval
+/// Score models on semantic textual similarity, classification and retrieval, and test trained classifiers
 #[derive(clap::Args)]
 #[command(after_help = "\
-All scores are times 100. The report of one model has a table for each kind of set; that of \
+All scores are times 100, but for the errors of numbers. The report of one model has a table for each kind of set; that of \
 several is one table with a model a row. As JSON, one model is an object with `model`, `bytes`, \
 `sts`, `classify`, `retrieval` and `test`; several are such objects in an array `models`.
 
