@@ -141,6 +141,13 @@ impl<'a> Model<'a> {
         self.token_count() + self.ngram_count()
     }
 
+    /// The row of an n-gram with this hash, as [`Window`](crate::ngrams_layout::Window) forms them; `None` if it has
+    /// none.
+    #[cfg(feature = "classify")]
+    pub fn ngram_row(&self, hash: u32) -> Option<u32> {
+        Some(self.header.token_count + self.ngrams.as_ref()?.index(hash)?)
+    }
+
     /// The head, if the image is a classifier's.
     #[cfg(feature = "classify")]
     pub const fn head(&self) -> Option<&Head<'a>> {

@@ -1,4 +1,4 @@
-"""Train the peers' text classifiers and test them, beside `flashvec train` and `flashvec eval --classify TEST`.
+"""Train the peers' text classifiers and test them, beside `flashvec train` and `flashvec eval --test`.
 
     python -m venv venv && venv/bin/pip install -r tests/peers/requirements.txt
     venv/bin/python tests/peers/classification_peers.py model2vec FOLDER SET... [--seeds 1 2 3]
@@ -121,7 +121,7 @@ class FastText:
 
     def quantised(self, features, retrain):
         model = self.load("whole.bin")
-        model.quantize("rows.txt", cutoff=features, retrain=retrain, qnorm=True, thread=1)
+        model.quantize("rows.txt", cutoff=features, retrain=retrain, qnorm=True, thread=1, verbose=-1)
         model.save_model("cut.ftz")
         return model, os.path.getsize("cut.ftz")
 
@@ -145,19 +145,24 @@ class FastText:
 
 
 def fasttext(args, folder):
+    def spaced(text):
+        return re.sub(r"([^\w\s])", r" \1 ", text.lower())
+
     def rows(labels, texts):
-        spaced = (re.sub(r"([^\w\s])", r" \1 ", text.lower()) for text in texts)
-        return [f"__label__{label.replace(' ', '_')} {text}\n" for label, text in zip(labels, spaced)]
+        return [f"__label__{label} {spaced(text)}\n" for label, text in zip(labels, texts)]
 
     def predict(model, texts):
-        found, _ = model.predict([row.split(" ", 1)[1].strip() for row in rows(texts, texts)])
+        found, _ = model.predict([spaced(text) for text in texts])
         return [labels[0].removeprefix("__label__") for labels in found]
 
+    def read_plain(path):
+        labels, texts = read(path)
+        return [label.replace(" ", "_") for label in labels], texts
+
     folder = folder.resolve()
-    labels, texts = read(folder / "train.tsv")
-    test_labels, test_texts = read(folder / "test.tsv")
+    labels, texts = read_plain(folder / "train.tsv")
+    test_labels, test_texts = read_plain(folder / "test.tsv")
     (dev_labels, dev_texts), others = split(labels, texts)
-    plain = lambda labels: [label.replace(" ", "_") for label in labels]
     back = os.getcwd()
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as scratch:
@@ -167,7 +172,7 @@ def fasttext(args, folder):
                 trained = FastText(rows(*others), options, seed)
                 for size in args.sizes:
                     if cut := trained.cut(size):
-                        score = scores(plain(dev_labels), predict(cut[0], dev_texts))["accuracy"]
+                        score = scores(dev_labels, predict(cut[0], dev_texts))["accuracy"]
                         tried[size].append((score, options))
             for size in args.sizes:
                 report = {"seed": seed, "size": size}
@@ -175,7 +180,7 @@ def fasttext(args, folder):
                     start = time.perf_counter()
                     options = max(tried[size])[1]
                     if cut := FastText(rows(labels, texts), options, seed).cut(size):
-                        report |= scores(plain(test_labels), predict(cut[0], test_texts))
+                        report |= scores(test_labels, predict(cut[0], test_texts))
                         report |= {"bytes": cut[1], "dims": options[0], "characters": options[1]}
                         report["seconds"] = round(time.perf_counter() - start, 1)
                 yield report

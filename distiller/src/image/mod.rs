@@ -5,6 +5,7 @@ mod charmap_section;
 mod head;
 mod ngrams;
 mod read;
+mod read_head;
 mod rows;
 mod tokenizer;
 mod trie;

@@ -188,7 +188,6 @@ pub fn read_like(
 /// # Errors
 /// Those of [`read`], but for labels.
 pub fn read_texts(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
-    options.check()?;
     let mut rows = Rows::open(path, options, false)?;
     let mut texts = Vec::new();
     while let Some(row) = rows.next()? {

@@ -121,6 +121,26 @@ fn quoted_cells_go_over_lines() {
 }
 
 #[test]
+fn any_cell_can_be_quoted() {
+    let files = Files::new();
+    let pieces = ["a", "\"", ",", "\n", " ", "é", "\"\"", "b,c"];
+    let texts: Vec<String> = (0..pieces.len().pow(3))
+        .map(|at| {
+            let piece = |place: u32| pieces[at / pieces.len().pow(place) % pieces.len()];
+            // No text is empty.
+            format!("{}x{}{}", piece(0), piece(1), piece(2))
+        })
+        .collect();
+    let mut csv = "text,label\n".to_owned();
+    for (at, text) in texts.iter().enumerate() {
+        csv += &format!("\"{}\",\"{}\"\n", text.replace('"', "\"\""), at % 2);
+    }
+    let read = files.read("a.csv", &csv).unwrap();
+    assert_eq!(read.texts, texts);
+    assert_eq!(read.lines.last().copied(), Some(csv.lines().count()));
+}
+
+#[test]
 fn texts_can_have_many_labels() {
     let files = Files::new();
     let expected = Targets::Multi(vec![vec![0, 1], vec![], vec![2]]);
@@ -461,6 +481,14 @@ fn options_are_checked_first() {
         let error = read(Path::new("absent.tsv"), &options).unwrap_err();
         assert!(matches!(error, Error::Option { .. }), "{error}");
     }
+    // Where labels do not matter, neither does their column.
+    let files = Files::new();
+    let path = files.write("a.csv", "label\none\n");
+    let options = ReadOptions {
+        text_column: "label".to_owned(),
+        ..ReadOptions::default()
+    };
+    assert_eq!(read_texts(&path, &options).unwrap(), ["one"]);
     let error = read(Path::new("absent.tsv"), &ReadOptions::default()).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
 }

@@ -67,9 +67,17 @@ pub fn escape(text: &str) -> String {
 /// # Errors
 /// [`Error::Plot`].
 pub fn svg(height: u32, draw: impl FnOnce(&Drawing<'_>) -> Drawn) -> Result<String> {
+    svg_of((WIDTH, height), draw)
+}
+
+/// A picture of this width and height.
+///
+/// # Errors
+/// [`Error::Plot`].
+pub fn svg_of(size: (u32, u32), draw: impl FnOnce(&Drawing<'_>) -> Drawn) -> Result<String> {
     let mut svg = String::new();
     let drawn = {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         draw(&root).and_then(|()| Ok(root.present()?))
     };
     drawn.map_err(|error| Error::Plot(error.to_string()))?;

@@ -1,10 +1,13 @@
 //! `flashvec eval`.
 
+mod trained;
+
 use std::path::PathBuf;
 
 use flashvec_distiller::Bar;
 use serde_json::{Value, json};
 
+use self::trained::{Tested, TrainedArgs, columns};
 use crate::error::{Error, Result};
 use crate::evaluation::sets::{
     ClassifierArgs, Scored, Scores, SetArgs, Sets, length_cell, strings,
@@ -13,16 +16,20 @@ use crate::model_file::ModelFile;
 use crate::output::print;
 use crate::table::table;
 
-/// Score models on semantic textual similarity, classification and retrieval
+/// Score models on semantic textual similarity, classification and retrieval, and test trained classifiers
 #[derive(clap::Args)]
 #[command(after_help = "\
-All scores are times 100. The report of one model has a table for each kind of set; that of \
+All scores are times 100, but for the errors of numbers. The report of one model has a table for each kind of set; that of \
 several is one table with a model a row. As JSON, one model is an object with `model`, `bytes`, \
-`sts`, `classify` and `retrieval`; several are such objects in an array `models`.
+`sts`, `classify`, `retrieval` and `test`; several are such objects in an array `models`.
+
+--classify tells what embeddings are good for: it fits a classifier of its own to them. --test tells \
+what a classifier's image is good for: it uses the head that is in it.
 
 Examples:
   flashvec eval minilm.fvec --sts stsb/dev.tsv stsb/test.tsv
   flashvec eval minilm.fvec --classify banking77/train.tsv banking77/test.tsv
+  flashvec eval intents.fvec --test test.tsv --out-of-scope other.txt --confusion confusion.svg
   flashvec eval small.fvec large.fvec --sts stsb/test.tsv --by-length --retrieval cranfield --json")]
 pub struct Args {
     /// Images or Model2Vec folders
@@ -39,6 +46,9 @@ pub struct Args {
     #[command(flatten)]
     classifier: ClassifierArgs,
 
+    #[command(flatten)]
+    trained: TrainedArgs,
+
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -46,29 +56,38 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let sets = Sets::read(&args.sets)?;
-    if sets.is_empty() {
+    if sets.is_empty() && args.trained.test.is_empty() {
         return Err(Error::Arguments(
-            "nothing to score on; give --sts FILE, --classify TRAIN TEST or --retrieval DIR"
+            "nothing to score on; give --sts FILE, --classify TRAIN TEST, --retrieval DIR or, for a classifier's \
+             image, --test FILE"
                 .to_owned(),
         ));
     }
     let files = ModelFile::open_all(&args.models)?;
+    let tested = args.trained.score_all(&files)?;
     let scored = sets.score_all(&files, args.classifier.classify_c, &Bar::default())?;
-    match (&scored[..], args.json) {
-        ([model], true) => print(&json(&sets, model, args.by_length)),
-        ([model], false) => print(&tables(&sets, &model.scores, args.by_length)),
-        (_, true) => {
+    match (&scored[..], &tested[..], args.json) {
+        ([model], [tests], true) => print(&json(&sets, model, tests, args.by_length)),
+        ([model], [tests], false) => print(&tables(&sets, &model.scores, tests, args.by_length)),
+        (_, _, true) => {
             let models = scored
                 .iter()
-                .map(|model| json(&sets, model, args.by_length));
+                .zip(&tested)
+                .map(|(model, tests)| json(&sets, model, tests, args.by_length));
             print(&json!({ "models": models.collect::<Vec<Value>>() }))
         }
-        (_, false) => print(&table(&sets.comparison(&scored, args.by_length))),
+        (_, _, false) => {
+            let mut rows = sets.comparison(&scored, args.by_length);
+            for (row, columns) in rows.iter_mut().zip(columns(&tested)) {
+                row.extend(columns);
+            }
+            print(&table(&rows))
+        }
     }
 }
 
 /// A model's scores for other programs.
-fn json(sets: &Sets, model: &Scored<'_>, by_length: bool) -> Value {
+fn json(sets: &Sets, model: &Scored<'_>, tests: &[Tested], by_length: bool) -> Value {
     let scores = &model.scores;
     let sts = sets.sts.iter().zip(&scores.sts).map(|(pairs, score)| {
         let mut object = json!({
@@ -120,12 +139,13 @@ fn json(sets: &Sets, model: &Scored<'_>, by_length: bool) -> Value {
         "sts": sts.collect::<Value>(),
         "classify": classify.collect::<Value>(),
         "retrieval": retrieval.collect::<Value>(),
+        "test": tests.iter().map(Tested::json).collect::<Value>(),
     })
 }
 
 /// A table for each kind of set, a set a row.
-fn tables(sets: &Sets, scores: &Scores, by_length: bool) -> String {
-    let mut tables = Vec::new();
+fn tables(sets: &Sets, scores: &Scores, tests: &[Tested], by_length: bool) -> String {
+    let mut tables: Vec<String> = tests.iter().flat_map(Tested::tables).collect();
     if !sets.sts.is_empty() {
         let mut rows = vec![strings(["file", "pairs", "Spearman x 100"])];
         if by_length {

@@ -1,11 +1,16 @@
 //! `flashvec inspect`.
 
+mod rows;
+
 use std::path::PathBuf;
 
-use flashvec::image::{Image, PRELUDE_LEN};
+use flashvec::image::{Image, PRELUDE_LEN, SectionKind};
+use flashvec::ngrams_layout::{MARKS, PAIRS, SKIP_PAIRS, TRIPLES};
+use flashvec::{Head, Task};
 use flashvec_distiller::image::parts;
 use serde_json::{Value, json};
 
+use self::rows::RowsArgs;
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
 use crate::output::print;
@@ -15,10 +20,14 @@ use crate::table::table;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     flashvec inspect minilm.fvec\n  \
-    flashvec inspect minilm.fvec --json | jq .parts")]
+    flashvec inspect minilm.fvec --json | jq .parts\n  \
+    flashvec inspect intents.fvec --rows 20 --data train.tsv")]
 pub struct Args {
     /// An image or a Model2Vec folder
     model: PathBuf,
+
+    #[command(flatten)]
+    rows: RowsArgs,
 
     /// Report as JSON
     #[arg(long)]
@@ -31,6 +40,7 @@ pub fn run(args: &Args) -> Result<()> {
     let image = Image::parse(file.bytes()).map_err(Error::image(&args.model))?;
     let header = &image.header;
     let sizes = sizes(&image).map_err(Error::image(&args.model))?;
+    let named = args.rows.read(&model, &image, &sizes)?;
     let total: usize = sizes.iter().map(|(_, len)| len).sum();
     let per_token = |len: usize| len as f64 / f64::from(header.token_count);
     let provenance = &header.provenance;
@@ -39,7 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
             .iter()
             .map(|&(name, len)| json!({"part": name, "bytes": len, "bytes_per_token": per_token(len)}))
             .collect();
-        let report = json!({
+        let mut report = json!({
             "format_version": image.version,
             "bytes": total,
             "tokens": header.token_count,
@@ -59,9 +69,23 @@ pub fn run(args: &Args) -> Result<()> {
             },
             "parts": parts,
         });
+        if let Some(head) = model.head() {
+            report["classifier"] = json!({
+                "task": task_name(head),
+                "labels": labels(head),
+                "hidden": head.hidden(),
+                "out_of_scope": head.out_of_scope(),
+            });
+        }
+        if model.ngram_count() > 0 {
+            report["ngrams"] = json!({"count": model.ngram_count(), "kinds": ngram_kinds(&image)});
+        }
+        if let Some(rows) = named {
+            report["rows"] = rows.json();
+        }
         return print(&report);
     }
-    let facts = [
+    let mut facts = vec![
         ("format version", image.version.to_string()),
         ("tokens", header.token_count.to_string()),
         ("dimensions", header.dims.to_string()),
@@ -82,6 +106,13 @@ pub fn run(args: &Args) -> Result<()> {
         ("made by", provenance.command.to_owned()),
         ("tool", provenance.tool.to_owned()),
     ];
+    if let Some(head) = model.head() {
+        facts.extend(head_facts(head));
+    }
+    if model.ngram_count() > 0 {
+        let kinds = ngram_kinds(&image).join(", ");
+        facts.push(("n-grams", format!("{}: {kinds}", model.ngram_count())));
+    }
     let mut report = String::new();
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         report.push_str(&format!("{name:<21} {value}\n"));
@@ -101,7 +132,62 @@ pub fn run(args: &Args) -> Result<()> {
         ]);
     }
     report.push_str(&table(&rows));
+    if let Some(rows) = named {
+        report += &format!("\n\n{}", rows.text());
+    }
     print(&report)
+}
+
+fn head_facts(head: &Head<'_>) -> Vec<(&'static str, String)> {
+    const SHOWN: usize = 12;
+    let names = labels(head);
+    let mut shown = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        shown += ", ...";
+    }
+    let scope = match head.out_of_scope() {
+        Some(least) => format!("below a scope score of {least:.3}"),
+        None => "only texts without known tokens".to_owned(),
+    };
+    let hidden = match head.hidden() {
+        0 => String::new(),
+        outputs => format!("{outputs} outputs"),
+    };
+    vec![
+        ("tells", task_name(head).to_owned()),
+        ("labels", format!("{}: {shown}", names.len())),
+        ("hidden layer", hidden),
+        ("out of scope", scope),
+    ]
+}
+
+fn labels<'a>(head: &Head<'a>) -> Vec<&'a str> {
+    (0..).map_while(|at| head.label(at)).collect()
+}
+
+fn task_name(head: &Head<'_>) -> &'static str {
+    match head.task() {
+        Task::Softmax => "one label a text",
+        Task::Sigmoid => "any number of labels a text",
+        Task::Regression => "numbers",
+        _ => "something newer",
+    }
+}
+
+/// Which n-grams have rows.
+fn ngram_kinds(image: &Image<'_>) -> Vec<&'static str> {
+    let section = image.find(SectionKind::NGrams);
+    let kinds = section.and_then(|section| section.first()).copied();
+    let names = [
+        (PAIRS, "pairs"),
+        (SKIP_PAIRS, "pairs with one token between"),
+        (TRIPLES, "triples"),
+        (MARKS, "with start and end"),
+    ];
+    let present = names
+        .into_iter()
+        .filter(|(kind, _)| kinds.unwrap_or(0) & kind != 0);
+    present.map(|(_, name)| name).collect()
 }
 
 /// All that an image consists of, in bytes, in the order of the file.

@@ -1,10 +1,13 @@
 //! Scores of a model on labelled sets. A set is read once and scores any number of models.
 
+mod calibration;
 pub mod classification;
+pub mod confusion;
 mod logistic_regression;
 pub mod retrieval;
 pub mod sets;
 pub mod sts;
+pub mod trained;
 
 use flashvec::Model;
 use flashvec_distiller::Progress;

@@ -134,7 +134,7 @@ fn by_length(cosines: &[f64], scores: &[f64], tokens: &[usize]) -> [LengthScore;
 }
 
 /// Spearman's rank correlation: Pearson's between ranks, ties sharing their mean rank.
-fn spearman(a: &[f64], b: &[f64]) -> f64 {
+pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
     let (a, b) = (ranks(a), ranks(b));
     let mean = (a.len() as f64 + 1.0) / 2.0;
     let covariance = |x: &[f64], y: &[f64]| -> f64 {
