@@ -291,6 +291,8 @@ pub struct Image<'a> {
     pub header: Header<'a>,
     /// Length of the postcard header in bytes.
     pub header_len: usize,
+    /// The CRC-32 that the prelude names.
+    pub crc: u32,
     sections: &'a [u8],
 }
 
@@ -348,6 +350,7 @@ impl<'a> Image<'a> {
             version,
             header,
             header_len,
+            crc: stored,
             sections,
         };
         image.check_header()?;

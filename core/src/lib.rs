@@ -21,7 +21,7 @@
 //!
 //! The stages, one file each: `normalize` (bytes to word characters, through the image's
 //! character map), `tokenize` (WordPiece over the vocabulary trie), `rows` (codecs), `pool`
-//! (sum and normalise), [`similarity`](cosine).
+//! (sum and normalise), [`similarity`](cosine). [`FewShot`] learns labels from examples on the device.
 //!
 //! # Promises
 //!
@@ -57,6 +57,7 @@ mod charmap;
 #[cfg(feature = "std")]
 mod encoder;
 mod error;
+mod few_shot;
 #[cfg(feature = "std")]
 mod host_memory;
 pub mod image;
@@ -72,6 +73,9 @@ pub use charmap::layout as charmap_layout;
 #[cfg(feature = "std")]
 pub use encoder::Encoder;
 pub use error::{Error, Part};
+pub use few_shot::{
+    DEFAULT_THRESHOLD, FewShot, FewShotError, Label, Match, Matches, layout as few_shot_layout,
+};
 #[cfg(feature = "std")]
 pub use host_memory::ImageFile;
 pub use image::{Codec, Header, Pooling, ProductQuantizer, Provenance, WordPiece};

@@ -17,6 +17,8 @@ pub struct Model<'a> {
     header: Header<'a>,
     pub(crate) tokenizer: Tokenizer<'a>,
     pub(crate) rows: Rows<'a>,
+    /// CRC-32 of the image.
+    pub(crate) crc: u32,
 }
 
 impl<'a> Model<'a> {
@@ -65,6 +67,7 @@ impl<'a> Model<'a> {
             header: image.header,
             tokenizer,
             rows,
+            crc: image.crc,
         })
     }
 
