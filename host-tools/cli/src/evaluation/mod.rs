@@ -1,6 +1,7 @@
 //! Scores of a model on labelled sets. A set is read once and scores any number of models.
 
 pub mod classification;
+pub mod few_shot;
 mod logistic_regression;
 pub mod retrieval;
 pub mod sets;
