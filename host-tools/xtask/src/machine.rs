@@ -91,9 +91,15 @@ impl Run {
         let tokens: u64 = self.costs.iter().map(|cost| cost.tokens).sum();
         instructions / tokens.max(1)
     }
+
+    /// What a call cost on average.
+    pub fn instructions_a_text(&self) -> u64 {
+        let instructions: u64 = self.costs.iter().map(|cost| cost.instructions).sum();
+        instructions / self.costs.len().max(1) as u64
+    }
 }
 
-/// Builds the three firmware binaries for a target and returns the folder they are in.
+/// Builds the firmware binaries for a target and returns the folder they are in.
 pub fn build(toolchain: &Toolchain, part: &Part) -> Result<PathBuf> {
     shell::run(
         toolchain
@@ -106,7 +112,7 @@ pub fn build(toolchain: &Toolchain, part: &Part) -> Result<PathBuf> {
         .join("release"))
 }
 
-/// Runs the `encode` firmware on an image and texts.
+/// Runs a firmware on an image and texts.
 pub fn run(part: &Part, firmware: &Path, image: &Path, texts: &Path) -> Result<Run> {
     let image_len = shell::read(image)?.len();
     let texts_len = shell::read(texts)?.len();

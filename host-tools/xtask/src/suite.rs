@@ -15,7 +15,8 @@ const FIRMWARE: [&str; 3] = [
     "firmware-examples/qemu-riscv32",
 ];
 
-const FUZZ_SECONDS: u32 = 20;
+/// Fuzz targets, and how long each runs.
+const FUZZ: [(&str, u32); 2] = [("image", 20), ("few_shot_state", 10)];
 
 /// Counts the steps that passed; the first that fails ends the run.
 struct Steps {
@@ -154,8 +155,8 @@ fn clippy_firmware(toolchain: &Toolchain) -> Result<()> {
 /// Fuzzes for a while with the flags that `cargo fuzz` would pass, of which none needs nightly.
 fn fuzz() -> Result<()> {
     say(
-        &format!("fuzz for {FUZZ_SECONDS} s"),
-        "no image and no text may make core panic or hang",
+        "fuzz for half a minute",
+        "no image, no state and no text may make core panic or hang",
     );
     let folder = shell::root().join("tests/fuzz");
     let host = toolchain::host_triple()?;
@@ -172,23 +173,19 @@ fn fuzz() -> Result<()> {
         .env("CARGO_TARGET_DIR", &target_dir)
         .env("RUSTFLAGS", flags.join(" "));
     // With an explicit target the flags stay off build scripts and procedural macros.
-    shell::run(build.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--bin",
-        "image",
-        "--target",
-        &host,
-    ]))?;
+    shell::run(build.args(["build", "--quiet", "--release", "--bins", "--target", &host]))?;
     let artifacts = folder.join("artifacts/");
     std::fs::create_dir_all(&artifacts).map_err(|error| shell::unwritable(&artifacts, &error))?;
     let seeds = inputs::fuzz_seeds()?;
-    let mut fuzz = std::process::Command::new(target_dir.join(host).join("release/image"));
-    fuzz.arg(format!("-max_total_time={FUZZ_SECONDS}"))
-        .args(["-timeout=10", "-max_len=12000"]);
-    fuzz.arg(format!("-artifact_prefix={}", artifacts.display()))
-        .arg(seeds);
-    let limit = std::time::Duration::from_secs(u64::from(FUZZ_SECONDS) + 60);
-    shell::capture(&mut fuzz, limit).map(drop)
+    for (target, seconds) in FUZZ {
+        let program = target_dir.join(&host).join("release").join(target);
+        let mut fuzz = std::process::Command::new(program);
+        fuzz.arg(format!("-max_total_time={seconds}"))
+            .args(["-timeout=10", "-max_len=12000"]);
+        fuzz.arg(format!("-artifact_prefix={}", artifacts.display()))
+            .arg(seeds.join(target));
+        let limit = std::time::Duration::from_secs(u64::from(seconds) + 60);
+        shell::capture(&mut fuzz, limit)?;
+    }
+    Ok(())
 }

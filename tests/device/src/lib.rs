@@ -1,4 +1,4 @@
-//! What the three firmware binaries share: where the emulator puts the input, an instruction counter,
+//! What the firmware binaries share: where the emulator puts the input, an instruction counter,
 //! and a stack gauge.
 //!
 //! `xtask` runs them: see `cargo xtask device-test` and `cargo xtask bench-device`.

@@ -26,7 +26,7 @@ pub struct FewShotArgs {
     examples: u32,
 
     /// How often examples are drawn, each time by a seed of its own
-    #[arg(long, value_name = "N", default_value = "10", requires = "few_shot", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value = "100", requires = "few_shot", value_parser = clap::value_parser!(u32).range(1..))]
     draws: u32,
 
     /// Tab-separated file with a column text, of texts that have none of the labels: prints how many of them are
