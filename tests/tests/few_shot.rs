@@ -508,4 +508,11 @@ fn the_golden_state_is_read_and_written() {
 }
 
 /// Of score and similarity of each label.
-const GOLDEN_BITS: [u32; 6] = [0; 6];
+const GOLDEN_BITS: [u32; 6] = [
+    0x3d64_d95b,
+    0xbf13_71bd,
+    0xbea5_1212,
+    0xbee6_4c9f,
+    0x3e63_b257,
+    0xbdd5_c976,
+];
