@@ -291,3 +291,15 @@ impl<'m, 'b> FewShot<'m, 'b> {
         Ok((direction(text).then_some(&*text), rest))
     }
 }
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for FewShot<'_, '_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "FewShot({} of {} labels)",
+            self.labels().count(),
+            self.capacity()
+        );
+    }
+}

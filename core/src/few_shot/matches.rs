@@ -31,6 +31,7 @@ pub struct Match {
 
 /// How well a text matches each label, in the caller's scratch. A text without known tokens matches none.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Matches<'s> {
     /// Bits of score and similarity, a slot each; [`NOTHING`] where there is no label.
     slots: &'s [[u32; 2]],
