@@ -22,7 +22,7 @@
 //! The stages, one file each: `normalize` (bytes to word characters, through the image's
 //! character map), `tokenize` (WordPiece over the vocabulary trie), `rows` (codecs), `pool`
 //! (sum and normalise), [`similarity`](cosine) or, with the feature `classify`, `ngrams` and `classify` (a head's
-//! layers over the sums).
+//! layers over the sums). [`FewShot`] learns labels from examples on the device.
 //!
 //! # Promises
 //!
@@ -61,6 +61,7 @@ mod classify;
 #[cfg(feature = "std")]
 mod encoder;
 mod error;
+mod few_shot;
 #[cfg(feature = "classify")]
 mod head;
 #[cfg(feature = "std")]
@@ -82,6 +83,9 @@ pub use classify::{Classification, Prediction};
 #[cfg(feature = "std")]
 pub use encoder::Encoder;
 pub use error::{Error, Part};
+pub use few_shot::{
+    DEFAULT_THRESHOLD, FewShot, FewShotError, Label, Match, Matches, layout as few_shot_layout,
+};
 #[cfg(feature = "classify")]
 pub use head::{Head, Task, layout as head_layout};
 #[cfg(feature = "std")]

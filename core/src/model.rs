@@ -26,7 +26,6 @@ pub struct Model<'a> {
     #[cfg(feature = "classify")]
     head: Option<Head<'a>>,
     /// CRC-32 of the image.
-    #[cfg(feature = "classify")]
     pub(crate) crc: u32,
 }
 
@@ -105,7 +104,6 @@ impl<'a> Model<'a> {
             ngrams,
             #[cfg(feature = "classify")]
             head,
-            #[cfg(feature = "classify")]
             crc: image.crc,
             header: image.header,
         })

@@ -26,6 +26,9 @@ pub enum Error {
     #[error("encoding: {0}")]
     Encode(#[from] flashvec::Error),
 
+    #[error("few-shot classification: {0}")]
+    FewShot(#[from] flashvec::FewShotError),
+
     #[error("{}: fitting a classifier: {source}; give a smaller --classify-c", train.display())]
     Fit {
         train: PathBuf,

@@ -424,6 +424,55 @@ fn eval_classifies() {
 }
 
 #[test]
+fn eval_learns_from_a_few_examples() {
+    let sandbox = Sandbox::new();
+    // One text of a label is there twice: both of its distinct texts are drawn every time.
+    sandbox.write("train.tsv", format!("{TRAIN}music\tplay a song\n"));
+    sandbox.write(
+        "test.tsv",
+        "label\ttext\nmusic\tplay a song\nlight\tthe light\nweather\tis it raining\nmusic\t\n",
+    );
+    sandbox.write("unrelated.tsv", "text\nabsolute zero\nturn on the light\n");
+    let eval = [
+        "eval",
+        "model.fvec",
+        "--few-shot",
+        "train.tsv",
+        "test.tsv",
+        "--examples",
+        "2",
+    ];
+    let report = sandbox.json(&[&eval[..], &["--unrelated", "unrelated.tsv", "--json"]].concat());
+    let score = &report["few_shot"][0];
+    assert_eq!((&score["texts"], &score["labels"]), (&4.into(), &2.into()));
+    assert_eq!(
+        (&score["examples"], &score["draws"]),
+        (&2.into(), &100.into())
+    );
+    assert_eq!(
+        (&score["accuracy"], &score["accuracy_deviation"]),
+        (&50.0.into(), &0.0.into())
+    );
+    assert_eq!(score["unrelated_rejected"], 50.0);
+    assert!(sandbox.stdout(&eval, "").contains("50.00"));
+
+    let both = [
+        "eval",
+        "model.fvec",
+        "model.fvec",
+        "--few-shot",
+        "train.tsv",
+        "test.tsv",
+    ];
+    let one_example = [&both[..], &["--examples", "1", "--draws", "3"]].concat();
+    let table = sandbox.stdout(&one_example, "");
+    assert!(table.contains("1-shot accuracy"), "{table}");
+    assert_eq!(sandbox.stdout(&one_example, ""), table);
+    sandbox.write("test.tsv", "label\ttext\n");
+    assert!(sandbox.failure(&eval, "").contains("no texts"));
+}
+
+#[test]
 fn eval_retrieves() {
     let sandbox = Sandbox::new();
     let header = "query_id\tdoc_id\tgrade\n";

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
+use crate::few_shot::Cost;
 use crate::shell::{self, Failure, Result, fail};
 
 /// Bytes of RAM that encoding with 256 dimensions may take: stack, scratch and the model itself.
@@ -25,7 +26,8 @@ const CLASSIFY: &str = "classify";
 const HEADER: &str = "\
 # Bytes of RAM and code on each target, for each version of rustc they were measured with: a 256-dimensional
 # int8 image, texts of tests/host/src/texts.rs, the profile of tests/device. Instructions a token, for an image in each
-# codec. Of classifying: a 32-dimensional int4 image with pairs of tokens and 77 labels, instructions a text.
+# codec. Of classifying: a 32-dimensional int4 image with pairs of tokens and 77 labels, instructions a text. Of a few-shot
+# classifier: the code that it adds, RAM with a state of four labels, instructions to classify a text.
 # `cargo xtask device-test` fails when a figure has moved by more than 3 percent, down as well as up;
 # `cargo xtask device-test --accept` rewrites this file.
 ";
@@ -36,6 +38,7 @@ pub struct Figures {
     pub code: u64,
     pub encode_ram: u64,
     pub from_bytes_stack: u64,
+    pub few_shot: Cost,
     /// Instructions a token, by codec.
     pub instructions: Vec<(&'static str, u64)>,
     pub classify: Option<Classify>,
@@ -61,11 +64,14 @@ impl Classify {
 }
 
 impl Figures {
-    fn named(&self) -> [(&'static str, u64); 3] {
+    fn named(&self) -> [(&'static str, u64); 6] {
         [
             ("code", self.code),
             ("encode_ram", self.encode_ram),
             ("from_bytes_stack", self.from_bytes_stack),
+            ("few_shot_code", self.few_shot.code),
+            ("few_shot_ram", self.few_shot.ram),
+            ("few_shot_instructions", self.few_shot.instructions),
         ]
     }
 }
@@ -113,7 +119,9 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
     for of in figures {
         let of_target = of_compiler.get(of.target);
         let of_codecs = of_target.and_then(|target| target.get(INSTRUCTIONS));
-        let bytes = of.named().map(|figure| (of_target, figure, "bytes"));
+        let named = of
+            .named()
+            .map(|figure| (of_target, figure, "bytes or instructions"));
         let instructions = of
             .instructions
             .iter()
@@ -123,7 +131,7 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
             let named = classify.named();
             named.map(|figure| (of_classify, figure, "bytes or instructions of classifying"))
         });
-        for (table, (name, found), unit) in bytes.into_iter().chain(instructions).chain(classify) {
+        for (table, (name, found), unit) in named.into_iter().chain(instructions).chain(classify) {
             let stored = table.and_then(|table| table.get(name));
             let Some(stored) = stored
                 .and_then(Value::as_integer)

@@ -11,7 +11,7 @@ pub fn run() -> Result<()> {
     let texts = inputs::sentences()?;
 
     say("encode on this machine", "five sentences through the image");
-    let host = inputs::host_results(&image, &texts, true)?;
+    let host = inputs::host_results("host_bits", &image, &texts, true)?;
 
     let Some(part) = PARTS.iter().find(|part| part.core == "Cortex-M4F") else {
         return fail("the list of emulated parts has no Cortex-M4F");

@@ -6,7 +6,7 @@ use crate::budgets::{self, Classify, Figures};
 use crate::machine::{self, Call, PARTS, Part, Run};
 use crate::shell::{Result, fail, say};
 use crate::toolchain::Toolchain;
-use crate::{elf, inputs, setup};
+use crate::{elf, few_shot, inputs, setup};
 
 /// Codecs and dimensions of the synthetic images that every part runs. The budgets are those of the
 /// first; the others fit the 14 MB that the emulated parts have.
@@ -23,6 +23,8 @@ const SYNTHETIC: [(&str, u16); 8] = [
 
 /// Classifiers and dimensions that every part runs. The budgets are those of the first.
 const CLASSIFIERS: [(&str, u16); 5] = [("intents", 32), ("0", 48), ("1", 64), ("2", 33), ("3", 16)];
+/// Of these images, those that a few-shot classifier learns with: integers and floats.
+const FEW_SHOT: [&str; 2] = ["int8", "f16"];
 
 /// `cargo xtask device-test`.
 pub fn test(image: Option<&Path>, texts: Option<&Path>, accept: bool) -> Result<()> {
@@ -48,6 +50,7 @@ pub fn test_synthetic(toolchain: &Toolchain, accept: bool) -> Result<()> {
                     code: measured.code,
                     encode_ram: measured.run.ram.call(),
                     from_bytes_stack: measured.run.ram.from_bytes_stack,
+                    few_shot: few_shot::Cost::default(),
                     instructions: Vec::new(),
                     classify: None,
                 });
@@ -57,6 +60,14 @@ pub fn test_synthetic(toolchain: &Toolchain, accept: bool) -> Result<()> {
                 of.instructions
                     .push((codec, measured.run.instructions_a_token()))
             });
+        }
+        if FEW_SHOT.contains(&codec) {
+            let costs = few_shot::test(toolchain, &image)?;
+            if at == 0 {
+                for (of, cost) in figures.iter_mut().zip(costs) {
+                    of.few_shot = cost;
+                }
+            }
         }
     }
     for (at, (name, dims)) in CLASSIFIERS.into_iter().enumerate() {
@@ -84,18 +95,18 @@ fn test_image(
     call: Call,
 ) -> Result<Vec<Measured>> {
     let texts = inputs::texts(texts)?;
-    let expected = host(image, &texts)?;
+    let expected = host("host_bits", image, &texts)?;
     compare(toolchain, image, &texts, &expected, call)
 }
 
-/// Encodes or classifies on this machine, and fails unless optimisation leaves every bit alone.
-fn host(image: &Path, texts: &Path) -> Result<Vec<String>> {
+/// Runs a program of this machine's side, and fails unless optimisation leaves every bit alone.
+pub fn host(program: &str, image: &Path, texts: &Path) -> Result<Vec<String>> {
     say(
-        "this machine",
+        &format!("{program} on this machine"),
         "with and without optimisation the bits must be the same",
     );
-    let optimised = inputs::host_results(image, texts, true)?;
-    let unoptimised = inputs::host_results(image, texts, false)?;
+    let optimised = inputs::host_results(program, image, texts, true)?;
+    let unoptimised = inputs::host_results(program, image, texts, false)?;
     match differences(&optimised, &unoptimised) {
         0 => Ok(optimised),
         count => fail(format!(

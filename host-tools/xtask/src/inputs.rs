@@ -182,9 +182,14 @@ pub fn sentences() -> Result<PathBuf> {
     texts(Some(&lines))
 }
 
-/// This machine's embeddings of the texts, a line each, from code built with or without optimisation.
-pub fn host_results(image: &Path, texts: &Path, optimised: bool) -> Result<Vec<String>> {
-    let mut host = Command::new(host_program("host_bits", optimised)?);
+/// What a program of this machine's side prints about the texts, a line each, built with or without optimisation.
+pub fn host_results(
+    program: &str,
+    image: &Path,
+    texts: &Path,
+    optimised: bool,
+) -> Result<Vec<String>> {
+    let mut host = Command::new(host_program(program, optimised)?);
     let printed = shell::capture(host.arg(image).arg(texts), Duration::from_secs(600))?;
     Ok(printed.lines().map(str::to_owned).collect())
 }

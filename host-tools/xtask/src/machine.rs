@@ -106,6 +106,8 @@ impl Run {
 pub enum Call {
     Encode,
     Classify,
+    /// Learns, forgets, saves, restores and classifies.
+    FewShot,
 }
 
 impl Call {
@@ -114,6 +116,7 @@ impl Call {
         match self {
             Self::Encode => ("encode", "minimal"),
             Self::Classify => ("classify", "minimal_classify"),
+            Self::FewShot => ("few_shot", "minimal_few_shot"),
         }
     }
 }
@@ -123,6 +126,10 @@ pub fn build(toolchain: &Toolchain, part: &Part, call: Call) -> Result<PathBuf> 
     let (all, minimal) = call.programs();
     let mut build = toolchain.cargo("build", "tests/device", part.target)?;
     build.args(["--bin", all, "--bin", minimal, "--bin", "empty"]);
+    if call == Call::FewShot {
+        // What it adds is added to encoding.
+        build.args(["--bin", "minimal"]);
+    }
     if call == Call::Classify {
         // What only encodes is built, and measured, without.
         build.args(["--features", "classify"]);

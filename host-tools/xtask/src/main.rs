@@ -14,6 +14,7 @@ mod demo;
 mod device;
 mod elf;
 mod examples;
+mod few_shot;
 mod inputs;
 mod libtorch;
 mod machine;

@@ -15,8 +15,8 @@ const FIRMWARE: [&str; 3] = [
     "firmware-examples/qemu-riscv32",
 ];
 
-/// Targets, and how long each is fuzzed.
-const FUZZ: [(&str, u32); 2] = [("image", 20), ("head", 10)];
+/// Fuzz targets, and how long each runs.
+const FUZZ: [(&str, u32); 3] = [("image", 20), ("head", 10), ("few_shot_state", 10)];
 
 /// Counts the steps that passed; the first that fails ends the run.
 struct Steps {
@@ -162,7 +162,7 @@ fn fuzz() -> Result<()> {
             "fuzz for {} s",
             FUZZ.map(|(_, seconds)| seconds).iter().sum::<u32>()
         ),
-        "no image, no head and no text may make core panic or hang",
+        "no image, no head, no state and no text may make core panic or hang",
     );
     let folder = shell::root().join("tests/fuzz");
     let host = toolchain::host_triple()?;

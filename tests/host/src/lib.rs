@@ -2,4 +2,5 @@
 //!
 //! A crate of its own, so that a device run does not wait for the distiller to build.
 
+pub mod few_shot_steps;
 pub mod texts;

@@ -1,8 +1,9 @@
-//! `fuzz_seeds FOLDER`: writes inputs for the fuzz targets: in the folder `image` sound images, one a codec,
-//! classifier, older version and text, in `head` sound heads, so that fuzzing begins behind the first checks.
+//! `fuzz_seeds FOLDER`: writes inputs for the fuzz targets, in a folder each, so that fuzzing begins behind the first
+//! checks: sound images, one a codec, classifier, older version and text; sound heads; sound states of a few-shot classifier.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use flashvec::few_shot_layout;
 use flashvec::image::{Image, NEWEST_VERSION, PRELUDE_LEN};
 use flashvec_tests::golden::{CODECS, TEXTS};
 use flashvec_tests::synthetic::{CLASSIFIERS, tiny_classifier, tiny_image};
@@ -12,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .nth(1)
         .ok_or("usage: fuzz_seeds FOLDER")?
         .into();
+    write_states(&folder.join("few_shot_state"))?;
     let (for_image, for_head) = (folder.join("image"), folder.join("head"));
     std::fs::create_dir_all(&for_image)?;
     std::fs::create_dir_all(&for_head)?;
@@ -49,6 +51,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             input.extend(&image[PRELUDE_LEN..]);
             std::fs::write(for_image.join(format!("{name}-{at}")), input)?;
         }
+    }
+    Ok(())
+}
+
+/// The golden state's slots, with every text.
+fn write_states(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    std::fs::create_dir_all(folder)?;
+    let state = include_bytes!("../../data/tiny-v3-int8.fvfs");
+    for (at, text) in TEXTS.iter().enumerate() {
+        let mut input = vec![u8::try_from(text.len())?];
+        input.extend(text.bytes());
+        input.extend(&state[few_shot_layout::PRELUDE_LEN..]);
+        std::fs::write(folder.join(at.to_string()), input)?;
     }
     Ok(())
 }

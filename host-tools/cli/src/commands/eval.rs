@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use self::trained::{Tested, TrainedArgs, columns};
 use crate::error::{Error, Result};
+use crate::evaluation::few_shot::FewShotArgs;
 use crate::evaluation::sets::{
     ClassifierArgs, Scored, Scores, SetArgs, Sets, length_cell, strings,
 };
@@ -21,7 +22,7 @@ use crate::table::table;
 #[command(after_help = "\
 All scores are times 100, but for the errors of numbers. The report of one model has a table for each kind of set; that of \
 several is one table with a model a row. As JSON, one model is an object with `model`, `bytes`, \
-`sts`, `classify`, `retrieval` and `test`; several are such objects in an array `models`.
+`sts`, `classify`, `few_shot`, `retrieval` and `test`; several are such objects in an array `models`.
 
 --classify tells what embeddings are good for: it fits a classifier of its own to them. --test tells \
 what a classifier's image is good for: it uses the head that is in it.
@@ -29,6 +30,7 @@ what a classifier's image is good for: it uses the head that is in it.
 Examples:
   flashvec eval minilm.fvec --sts stsb/dev.tsv stsb/test.tsv
   flashvec eval minilm.fvec --classify banking77/train.tsv banking77/test.tsv
+  flashvec eval english.fvec --few-shot snips/train.tsv snips/test.tsv --examples 5 --unrelated banking77/test.tsv
   flashvec eval intents.fvec --test test.tsv --out-of-scope other.txt --confusion confusion.svg
   flashvec eval small.fvec large.fvec --sts stsb/test.tsv --by-length --retrieval cranfield --json")]
 pub struct Args {
@@ -47,6 +49,9 @@ pub struct Args {
     classifier: ClassifierArgs,
 
     #[command(flatten)]
+    few_shot: FewShotArgs,
+
+    #[command(flatten)]
     trained: TrainedArgs,
 
     /// Report as JSON
@@ -55,11 +60,11 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let sets = Sets::read(&args.sets)?;
+    let sets = Sets::read(&args.sets)?.with_few_shot(&args.few_shot)?;
     if sets.is_empty() && args.trained.test.is_empty() {
         return Err(Error::Arguments(
-            "nothing to score on; give --sts FILE, --classify TRAIN TEST, --retrieval DIR or, for a classifier's \
-             image, --test FILE"
+            "nothing to score on; give --sts FILE, --classify TRAIN TEST, --few-shot TRAIN TEST, --retrieval DIR or, for a \
+             classifier's image, --test FILE"
                 .to_owned(),
         ));
     }
@@ -121,6 +126,24 @@ fn json(sets: &Sets, model: &Scored<'_>, tests: &[Tested], by_length: bool) -> V
                 "macro_f1": score.macro_f1,
             })
         });
+    let few_shot = sets
+        .few_shot
+        .iter()
+        .zip(&scores.few_shot)
+        .map(|(set, score)| {
+            json!({
+                "train": set.train_path.to_string_lossy(),
+                "test": set.test_path.to_string_lossy(),
+                "texts": set.texts(),
+                "labels": set.labels(),
+                "examples": set.examples,
+                "draws": set.draws,
+                "accuracy": score.accuracy,
+                "accuracy_deviation": score.deviation,
+                "accepted": score.accepted,
+                "unrelated_rejected": score.rejected,
+            })
+        });
     let retrieval = sets
         .retrieval
         .iter()
@@ -138,6 +161,7 @@ fn json(sets: &Sets, model: &Scored<'_>, tests: &[Tested], by_length: bool) -> V
         "bytes": model.bytes,
         "sts": sts.collect::<Value>(),
         "classify": classify.collect::<Value>(),
+        "few_shot": few_shot.collect::<Value>(),
         "retrieval": retrieval.collect::<Value>(),
         "test": tests.iter().map(Tested::json).collect::<Value>(),
     })
@@ -180,6 +204,35 @@ fn tables(sets: &Sets, scores: &Scores, tests: &[Tested], by_length: bool) -> St
                 set.labels().to_string(),
                 format!("{:.2}", score.accuracy),
                 format!("{:.2}", score.macro_f1),
+            ]);
+        }
+        tables.push(table(&rows));
+    }
+    if !sets.few_shot.is_empty() {
+        let mut rows = vec![strings([
+            "test",
+            "texts",
+            "labels",
+            "examples",
+            "draws",
+            "accuracy x 100",
+            "deviation",
+            "accepted %",
+            "unrelated rejected %",
+        ])];
+        for (set, score) in sets.few_shot.iter().zip(&scores.few_shot) {
+            rows.push(vec![
+                set.test_path.display().to_string(),
+                set.texts().to_string(),
+                set.labels().to_string(),
+                set.examples.to_string(),
+                set.draws.to_string(),
+                format!("{:.2}", score.accuracy),
+                format!("{:.2}", score.deviation),
+                format!("{:.2}", score.accepted),
+                score
+                    .rejected
+                    .map_or_else(|| "-".to_owned(), |rejected| format!("{rejected:.2}")),
             ]);
         }
         tables.push(table(&rows));

@@ -126,7 +126,7 @@ impl ClassificationSet {
 }
 
 /// The labels and the texts of a file.
-fn read_texts(path: &Path) -> Result<(Vec<String>, Vec<String>)> {
+pub(super) fn read_texts(path: &Path) -> Result<(Vec<String>, Vec<String>)> {
     let mut rows = Tsv::open(path, &["label", "text"])?;
     let (label, text) = (rows.column("label")?, rows.column("text")?);
     let (mut labels, mut texts) = (Vec::new(), Vec::new());

@@ -3,6 +3,7 @@
 mod calibration;
 pub mod classification;
 pub mod confusion;
+pub mod few_shot;
 mod logistic_regression;
 pub mod retrieval;
 pub mod sets;

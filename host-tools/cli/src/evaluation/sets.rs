@@ -6,6 +6,7 @@ use flashvec::Model;
 use flashvec_distiller::Progress;
 
 use super::classification::{ClassificationScore, ClassificationSet};
+use super::few_shot::{FewShotArgs, FewShotScore, FewShotSet};
 use super::retrieval::RetrievalSet;
 use super::sts::{LengthScore, SentencePairs, StsScore};
 use crate::error::Result;
@@ -50,6 +51,8 @@ fn parse_c(value: &str) -> std::result::Result<f64, String> {
 pub struct Sets {
     pub sts: Vec<SentencePairs>,
     pub classify: Vec<ClassificationSet>,
+    /// Only after [`with_few_shot`](Self::with_few_shot).
+    pub few_shot: Vec<FewShotSet>,
     pub retrieval: Vec<RetrievalSet>,
 }
 
@@ -57,6 +60,7 @@ pub struct Sets {
 pub struct Scores {
     pub sts: Vec<StsScore>,
     pub classify: Vec<ClassificationScore>,
+    pub few_shot: Vec<FewShotScore>,
     /// nDCG@10, times 100.
     pub retrieval: Vec<f64>,
 }
@@ -87,6 +91,7 @@ impl Sets {
                 .iter()
                 .map(|[train, test]| ClassificationSet::read(train, test))
                 .collect::<Result<_>>()?,
+            few_shot: Vec::new(),
             retrieval: args
                 .retrieval
                 .iter()
@@ -106,8 +111,22 @@ impl Sets {
         Ok(sets)
     }
 
+    /// These sets and those of few-shot classification.
+    ///
+    /// # Errors
+    /// Those of [`FewShotSet::read_all`].
+    pub fn with_few_shot(self, args: &FewShotArgs) -> Result<Self> {
+        Ok(Self {
+            few_shot: FewShotSet::read_all(args)?,
+            ..self
+        })
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.sts.is_empty() && self.classify.is_empty() && self.retrieval.is_empty()
+        self.sts.is_empty()
+            && self.classify.is_empty()
+            && self.few_shot.is_empty()
+            && self.retrieval.is_empty()
     }
 
     /// Scores models; `c` is as for [`ClassificationSet::score`]. A file that is no sound model is refused before
@@ -115,7 +134,7 @@ impl Sets {
     ///
     /// # Errors
     /// [`Error::Image`](crate::error::Error::Image); [`Error::Encode`](crate::error::Error::Encode);
-    /// [`Error::Fit`](crate::error::Error::Fit).
+    /// [`Error::Fit`](crate::error::Error::Fit); [`Error::FewShot`](crate::error::Error::FewShot).
     pub fn score_all<'a>(
         &self,
         files: &'a [ModelFile],
@@ -144,6 +163,11 @@ impl Sets {
                 .classify
                 .iter()
                 .map(|set| set.score(model, c, progress))
+                .collect::<Result<_>>()?,
+            few_shot: self
+                .few_shot
+                .iter()
+                .map(|set| set.score(model, progress))
                 .collect::<Result<_>>()?,
             retrieval: self
                 .retrieval
@@ -174,6 +198,9 @@ impl Sets {
             column(&set.test_path, "accuracy".to_owned());
             column(&set.test_path, "macro-F1".to_owned());
         }
+        for set in &self.few_shot {
+            column(&set.test_path, format!("{}-shot accuracy", set.examples));
+        }
         for set in &self.retrieval {
             column(&set.folder, "nDCG@10".to_owned());
         }
@@ -190,6 +217,8 @@ impl Sets {
                 row.push(format!("{:.2}", score.accuracy));
                 row.push(format!("{:.2}", score.macro_f1));
             }
+            let few_shot = model.scores.few_shot.iter();
+            row.extend(few_shot.map(|score| format!("{:.2}", score.accuracy)));
             let ndcg = model.scores.retrieval.iter();
             row.extend(ndcg.map(|ndcg| format!("{ndcg:.2}")));
             rows.push(row);
