@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::{FixedSizeListArray, Float32Array, RecordBatch};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
-use flashvec_distiller::files::OutputFile;
+use flashvec_support::files::OutputFile;
 
 use crate::error::{Error, Result};
 
@@ -223,7 +223,7 @@ impl Output {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Stdout(out) => out.write_all(bytes).map_err(Error::Write),
             Self::File(file) => file.write(bytes),

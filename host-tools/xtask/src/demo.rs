@@ -43,10 +43,7 @@ pub fn run() -> Result<()> {
             cost.instructions, cost.tokens
         );
     }
-    println!(
-        "  RAM to encode: {} bytes, stack included",
-        run.ram.call()
-    );
+    println!("  RAM to encode: {} bytes, stack included", run.ram.call());
 
     match device::differences(&host, &run.results) {
         0 => {

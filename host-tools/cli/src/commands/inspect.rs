@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use flashvec::image::{Image, PRELUDE_LEN};
-use flashvec_distiller::image::parts;
+use flashvec::image::Image;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::model_file::ModelFile;
+use crate::image_parts::parts;
+use crate::model_file::{MODEL, ModelFile};
 use crate::output::print;
 use crate::table::table;
 
@@ -17,7 +17,7 @@ use crate::table::table;
     flashvec inspect minilm.fvec\n  \
     flashvec inspect minilm.fvec --json | jq .parts")]
 pub struct Args {
-    /// An image or a Model2Vec folder
+    #[arg(help = MODEL)]
     model: PathBuf,
 
     /// Report as JSON
@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
     let model = file.model()?;
     let image = Image::parse(file.bytes()).map_err(Error::image(&args.model))?;
     let header = &image.header;
-    let sizes = sizes(&image).map_err(Error::image(&args.model))?;
+    let sizes = parts(&image).map_err(Error::image(&args.model))?;
     let total: usize = sizes.iter().map(|(_, len)| len).sum();
     let per_token = |len: usize| len as f64 / f64::from(header.token_count);
     let provenance = &header.provenance;
@@ -102,13 +102,4 @@ pub fn run(args: &Args) -> Result<()> {
     }
     report.push_str(&table(&rows));
     print(&report)
-}
-
-/// All that an image consists of, in bytes, in the order of the file.
-pub fn sizes(
-    image: &Image<'_>,
-) -> std::result::Result<Vec<(&'static str, usize)>, flashvec::Error> {
-    let mut sizes = vec![("prelude", PRELUDE_LEN), ("header", image.header_len)];
-    sizes.extend(parts(image)?);
-    Ok(sizes)
 }

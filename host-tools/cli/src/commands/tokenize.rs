@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use flashvec_distiller::image::LONGEST_TOKEN;
-
 use crate::error::{Error, Result};
-use crate::model_file::ModelFile;
+use crate::model_file::{LONGEST_TOKEN, MODEL, ModelFile};
 use crate::output::Output;
 use crate::texts::{TextArgs, Texts};
 
@@ -15,7 +13,7 @@ use crate::texts::{TextArgs, Texts};
     echo 'unbelievable!' | flashvec tokenize minilm.fvec\n  \
     flashvec tokenize minilm.fvec --ids --input texts.txt")]
 pub struct Args {
-    /// An image or a Model2Vec folder
+    #[arg(help = MODEL)]
     model: PathBuf,
 
     #[command(flatten)]

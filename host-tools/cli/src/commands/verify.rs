@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use flashvec_distiller::image::LONGEST_TOKEN;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::model_file::ModelFile;
+use crate::model_file::{LONGEST_TOKEN, ModelFile};
 use crate::output::print;
 
 /// Check that an image is whole and sound, as a device will before it uses it
