@@ -223,3 +223,81 @@ pub fn end_on_signals() -> Result<()> {
 pub fn end_on_signals() -> Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+
+    use super::*;
+
+    fn append(path: &Path, text: &str) {
+        let mut file = OpenOptions::new().append(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The next lines.
+    fn next(follow: &mut Follow) -> String {
+        String::from_utf8(follow.next().unwrap().unwrap().bytes).unwrap()
+    }
+
+    #[test]
+    fn a_file_is_followed_through_growth_emptying_and_rotation() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, old) = (folder.path().join("log"), folder.path().join("log.1"));
+        fs::write(&log, "one\ntwo\nthr").unwrap();
+        let mut follow = Follow::file(&log, false).unwrap();
+        assert_eq!(next(&mut follow), "one\ntwo\n");
+        append(&log, "ee\n");
+        assert_eq!(next(&mut follow), "three\n");
+
+        // Emptied and written again; what there was of a line ends there.
+        append(&log, "more\ncut");
+        assert_eq!(next(&mut follow), "more\n");
+        fs::write(&log, "four\n").unwrap();
+        assert_eq!(next(&mut follow), "cut");
+        assert_eq!(next(&mut follow), "four\n");
+
+        // Replaced: what was written before is read, the last line without an end as well.
+        append(&log, "five\nsix");
+        fs::rename(&log, &old).unwrap();
+        append(&old, "teen");
+        fs::write(&log, "seven\n").unwrap();
+        assert_eq!(next(&mut follow), "five\n");
+        assert_eq!(next(&mut follow), "sixteen");
+        assert_eq!(next(&mut follow), "seven\n");
+
+        // Removed and made again.
+        fs::remove_file(&log).unwrap();
+        fs::write(&log, "eight\n").unwrap();
+        assert_eq!(next(&mut follow), "eight\n");
+    }
+
+    #[test]
+    fn new_lines_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        fs::write(&log, "old\n").unwrap();
+        let mut follow = Follow::file(&log, true).unwrap();
+        append(&log, "new\n");
+        assert_eq!(next(&mut follow), "new\n");
+    }
+
+    #[test]
+    fn a_stream_ends() {
+        let mut follow = Follow::new(Source::Stream {
+            name: "a stream".to_owned(),
+            reader: Box::new(&b"one\ntwo"[..]),
+        });
+        assert_eq!(next(&mut follow), "one\n");
+        assert_eq!(next(&mut follow), "two");
+        assert!(follow.next().unwrap().is_none());
+        // An empty last line is none.
+        let mut follow = Follow::new(Source::Stream {
+            name: "a stream".to_owned(),
+            reader: Box::new(&b"one\n\n"[..]),
+        });
+        assert_eq!(next(&mut follow), "one\n\n");
+        assert!(follow.next().unwrap().is_none());
+    }
+}

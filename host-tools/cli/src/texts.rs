@@ -144,7 +144,7 @@ pub struct Blocks {
 
 /// Whole lines.
 pub struct Block {
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     lines_before: usize,
     pub lines: usize,
 }
