@@ -38,10 +38,10 @@ pub fn panics(path: &Path) -> Result<Vec<String>> {
 pub fn is_static(path: &Path) -> Result<bool> {
     let data = shell::read(path)?;
     let file = parse(path, &data)?;
-    let libraries = file
-        .imported_libraries()
+    let mut libraries = file
+        .import_libraries()
         .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-    Ok(file.section_by_name(".interp").is_none() && libraries.is_empty())
+    Ok(file.section_by_name(".interp").is_none() && libraries.next().is_none())
 }
 
 fn parse<'d>(path: &Path, data: &'d [u8]) -> Result<object::File<'d>> {

@@ -53,6 +53,10 @@ enum Command {
         #[arg(long)]
         accept: bool,
     },
+    /// Runs the command line as built for small Linux boards, emulated, and compares what it prints with this machine's.
+    ///
+    /// Example: cargo xtask board-test
+    BoardTest,
     /// Makes Debian packages of the command line for small Linux boards, and installs what that needs.
     ///
     /// Example: cargo xtask deb arm64
@@ -174,6 +178,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::run().map(drop),
         Command::Demo => demo::run(),
         Command::Test { accept } => suite::run(accept),
+        Command::BoardTest => boards::test(),
         Command::Deb { architecture } => package::run(architecture.as_deref()),
         Command::DebTest { architecture } => package::test(architecture.as_deref()),
         Command::DeviceTest {
