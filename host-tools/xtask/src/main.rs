@@ -66,7 +66,7 @@ enum Command {
     },
     /// Installs these packages in new Debian systems, emulated, and compares what they do with this machine.
     ///
-    /// Downloads Debian for each; needs root or user namespaces.
+    /// Downloads Debian for each, 30 MB. Needs root.
     ///
     /// Example: cargo xtask deb-test arm64
     DebTest {
