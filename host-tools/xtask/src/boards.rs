@@ -191,6 +191,11 @@ pub fn set_up() -> Result<()> {
 pub fn test() -> Result<()> {
     set_up()?;
     package::set_up()?;
+    say(
+        "cargo test flashvec without a distiller",
+        "what it runs must work, and it must say what it lacks",
+    );
+    shell::run(&mut package::with_manual("test"))?;
     let program = inputs::command_line()?;
     let cases = Cases::write(&shell::scratch_dir()?.join("cases"))?;
     for board in &BOARDS {

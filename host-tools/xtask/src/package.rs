@@ -98,16 +98,21 @@ pub fn make(board: &Board, built: &Built) -> Result<PathBuf> {
         .ok_or_else(|| Failure::new("`cargo deb` named no package"))
 }
 
-/// Writes man pages and completions of what is in the package.
-fn write_manual(folder: &Path) -> Result<()> {
-    let mut build = shell::cargo();
-    build
-        .args(["build", "--quiet", "--features", "manual"])
-        .args(FEATURES);
-    build
+/// `cargo SUBCOMMAND` of what is in the package, for this machine and with the hidden command that writes its manual.
+pub fn with_manual(subcommand: &str) -> Command {
+    let mut cargo = shell::cargo();
+    cargo.args([subcommand, "--quiet", "--features", "manual"]);
+    cargo.args(FEATURES);
+    // Apart from the program that makes models.
+    cargo
         .arg("--target-dir")
         .arg(shell::target_dir().join("manual"));
-    shell::run(&mut build)?;
+    cargo
+}
+
+/// Writes man pages and completions of what is in the package.
+fn write_manual(folder: &Path) -> Result<()> {
+    shell::run(&mut with_manual("build"))?;
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(|error| shell::unwritable(folder, &error))?;
     }
