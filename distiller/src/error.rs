@@ -117,8 +117,8 @@ pub enum Error {
     )]
     Absent { name: String },
 
-    #[error("{}: cannot be written ({what}); name a place in a folder that is there and writable", path.display())]
-    Unwritable { path: PathBuf, what: String },
+    #[error("{0}")]
+    File(#[from] flashvec_support::Error),
 
     #[error("{name}: {what}")]
     Source { name: String, what: String },
@@ -143,5 +143,10 @@ impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+
+    pub(crate) fn unwritable(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let unwritable = flashvec_support::Error::unwritable(path);
+        |error| Self::File(unwritable(error))
     }
 }

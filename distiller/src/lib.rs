@@ -11,7 +11,6 @@ pub mod model;
 pub mod model2vec;
 pub mod pca;
 pub mod pretrain;
-pub mod progress;
 pub mod quantize;
 pub mod source;
 pub mod teacher;
@@ -23,9 +22,9 @@ pub mod weighting;
 pub use compress::{CompressOptions, Compressed, Pruning, compress, count_tokens};
 pub use distill::{DistillOptions, distill};
 pub use error::{Error, Result};
+pub use flashvec_support::{Bar, Progress, Silent, progress};
 pub use labelled::{LabelledTexts, Targets};
 pub use model::{Provenance, Rows, StaticModel};
-pub use progress::{Bar, Progress, Silent};
 pub use quantize::{Quantization, Rotation, RowScale};
 pub use source::{Prompt, TeacherSource};
 #[cfg(feature = "libtorch")]

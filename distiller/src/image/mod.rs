@@ -18,7 +18,7 @@ use flashvec::{Codec, Header, Pooling, Provenance, WordPiece};
 
 pub use head::{HeadParts, Layer};
 pub use ngrams::NGramTable;
-pub use read::{LONGEST_TOKEN, parts, read_image};
+pub use read::read_image;
 pub use rows::MAX_INTEGER_TOKENS;
 pub use tokenizer::WordPieceTokenizer;
 pub(crate) use tokenizer::model_kind;

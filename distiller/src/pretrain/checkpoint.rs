@@ -83,7 +83,7 @@ impl Checkpoint {
     }
 
     /// # Errors
-    /// [`Error::Unwritable`], [`Error::Io`].
+    /// [`Error::File`], [`Error::Io`].
     pub(super) fn write(&self, now: &Progressed) -> Result<()> {
         let failed = |error: safetensors::SafeTensorError| Error::Model {
             what: error.to_string(),

@@ -108,7 +108,7 @@ impl<'t> Features<'t> {
     ///
     /// # Errors
     /// [`Error::Config`] if it is there, but of other texts or of another teacher; those of
-    /// [`Teacher::hidden_states`]; [`Error::Unwritable`], [`Error::Io`].
+    /// [`Teacher::hidden_states`]; [`Error::File`], [`Error::Io`].
     pub fn make(&mut self, number: usize, texts: &[String], progress: &dyn Progress) -> Result<()> {
         let made_of = self.made_of(texts);
         if self.path(number).exists() {
@@ -163,7 +163,7 @@ impl<'t> Features<'t> {
             TensorView::new(Dtype::F16, vec![texts.len(), self.width()], &bytes).map_err(failed)?;
         let metadata = [(MADE_OF.to_owned(), made_of.to_owned())].into();
         let file = safetensors::serialize([(VECTORS, view)], Some(metadata)).map_err(failed)?;
-        write_file(&self.path(number), &file)
+        Ok(write_file(&self.path(number), &file)?)
     }
 
     /// The vectors of a shard that [`make`](Self::make) was called for, row-major.

@@ -513,7 +513,7 @@ impl Trainer<'_> {
                 },
             )?;
             tried.push(small.tried());
-            Ok(small)
+            Ok::<_, Error>(small)
         };
         // Logits of one label a text matter but for what they have in common.
         let rank = match self.task {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use flashvec::Model;
+use flashvec_support::LONGEST_TOKEN;
 
 use crate::compress::bare_image;
-use crate::image::{LONGEST_TOKEN, WordPieceTokenizer};
+use crate::image::WordPieceTokenizer;
 use crate::pretrain::Texts;
 use crate::{Error, Result, StaticModel};
 

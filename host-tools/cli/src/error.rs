@@ -8,6 +8,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    #[cfg(feature = "distiller")]
     #[error("{0}")]
     Distiller(#[from] flashvec_distiller::Error),
 
@@ -23,18 +24,24 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    #[error("{0}")]
+    File(#[from] flashvec_support::Error),
+
     #[error("encoding: {0}")]
     Encode(#[from] flashvec::Error),
 
+    #[cfg(feature = "distiller")]
     #[error("few-shot classification: {0}")]
     FewShot(#[from] flashvec::FewShotError),
 
+    #[cfg(feature = "distiller")]
     #[error("{}: fitting a classifier: {source}; give a smaller --classify-c", train.display())]
     Fit {
         train: PathBuf,
         source: argmin::core::Error,
     },
 
+    #[cfg(feature = "distiller")]
     #[error("drawing the plot: {0}; leave out sizes or sets whose scores are no numbers")]
     Plot(String),
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use flashvec_distiller::files::write_file;
 use flashvec_distiller::pretrain::Epoch;
+use flashvec_support::files::write_file;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};

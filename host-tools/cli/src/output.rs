@@ -1,13 +1,12 @@
 //! Writing results: to standard output, or to a file that is there whole or not at all.
 
+#[cfg(feature = "arrow")]
+mod arrow;
+
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow_array::{FixedSizeListArray, Float32Array, RecordBatch};
-use arrow_ipc::writer::FileWriter;
-use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
-use flashvec_distiller::files::OutputFile;
+use flashvec_support::files::OutputFile;
 
 use crate::error::{Error, Result};
 
@@ -72,7 +71,8 @@ pub enum Embeddings {
         dims: usize,
         rows: u64,
     },
-    Arrow(Box<Arrow>),
+    #[cfg(feature = "arrow")]
+    Arrow(Box<arrow::Arrow>),
 }
 
 /// Bytes of an npy file before the data: room for any shape, a multiple of 64 as NumPy pads.
@@ -84,9 +84,15 @@ impl Embeddings {
         let Some(path) = path else {
             return Ok(Self::JsonLines(Output::stdout()));
         };
+        let format = Format::of(Some(path));
+        if format == Format::Arrow && !cfg!(feature = "arrow") {
+            return Err(Error::Arguments(format!(
+                "{}: this build writes no Arrow files; name a file .npy, or otherwise for JSON lines",
+                path.display()
+            )));
+        }
         let mut output = FileOutput::create(path)?;
-        Ok(match Format::of(Some(path)) {
-            Format::JsonLines => Self::JsonLines(Output::File(output)),
+        Ok(match format {
             Format::Npy => {
                 output.write(&[0; NPY_HEAD])?;
                 Self::Npy {
@@ -95,7 +101,9 @@ impl Embeddings {
                     rows: 0,
                 }
             }
-            Format::Arrow => Self::Arrow(Box::new(Arrow::new(output, dims)?)),
+            #[cfg(feature = "arrow")]
+            Format::Arrow => Self::Arrow(Box::new(arrow::Arrow::new(output, dims)?)),
+            _ => Self::JsonLines(Output::File(output)),
         })
     }
 
@@ -107,6 +115,7 @@ impl Embeddings {
                 *rows += (block.values.len() / *dims) as u64;
                 output.write(bytemuck::cast_slice(&block.values))
             }
+            #[cfg(feature = "arrow")]
             Self::Arrow(arrow) => arrow.write(std::mem::take(&mut block.values)),
         }
     }
@@ -123,61 +132,9 @@ impl Embeddings {
                 output.rewrite_start(&npy_head(rows, dims))?;
                 output.finish()
             }
+            #[cfg(feature = "arrow")]
             Self::Arrow(arrow) => arrow.finish(),
         }
-    }
-}
-
-/// An Arrow IPC file on its way out.
-pub struct Arrow {
-    path: PathBuf,
-    dims: i32,
-    item: FieldRef,
-    writer: FileWriter<BufWriter<OutputFile>>,
-}
-
-impl Arrow {
-    fn new(output: FileOutput, dims: usize) -> Result<Self> {
-        let FileOutput { path, writer } = output;
-        // Dimensions are at most 4,096.
-        let dims = i32::try_from(dims).unwrap_or(i32::MAX);
-        let item = FieldRef::new(Field::new_list_field(DataType::Float32, false));
-        let column = DataType::FixedSizeList(item.clone(), dims);
-        let schema = Schema::new(vec![Field::new("embedding", column, false)]);
-        let writer = FileWriter::try_new(writer, &schema).map_err(arrow(&path))?;
-        Ok(Self {
-            path,
-            dims,
-            item,
-            writer,
-        })
-    }
-
-    fn write(&mut self, values: Vec<f32>) -> Result<()> {
-        let values = Arc::new(Float32Array::from(values));
-        FixedSizeListArray::try_new(self.item.clone(), self.dims, values, None)
-            .and_then(|lists| {
-                RecordBatch::try_new(self.writer.schema().clone(), vec![Arc::new(lists)])
-            })
-            .and_then(|batch| self.writer.write(&batch))
-            .map_err(arrow(&self.path))
-    }
-
-    fn finish(self) -> Result<()> {
-        let Self { path, writer, .. } = self;
-        // Writes the footer too.
-        let writer = writer.into_inner().map_err(arrow(&path))?;
-        FileOutput { path, writer }.finish()
-    }
-}
-
-/// What the library complains of is the file, since the batches are ours.
-fn arrow(path: &Path) -> impl FnOnce(ArrowError) -> Error {
-    move |error| {
-        Error::io(path)(match error {
-            ArrowError::IoError(_, error) => error,
-            other => std::io::Error::other(other),
-        })
     }
 }
 
@@ -223,7 +180,7 @@ impl Output {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Stdout(out) => out.write_all(bytes).map_err(Error::Write),
             Self::File(file) => file.write(bytes),

@@ -23,13 +23,26 @@ pub struct TextArgs {
 impl TextArgs {
     /// The bytes of all lines, and what they are called in messages.
     fn open(&self) -> Result<(Box<dyn Read + Send>, String)> {
-        Ok(match &self.input {
-            Some(path) => (
-                Box::new(File::open(path).map_err(Error::io(path))?),
-                path.display().to_string(),
-            ),
-            None => (Box::new(std::io::stdin()), "standard input".to_owned()),
-        })
+        let reader: Box<dyn Read + Send> = match &self.input {
+            Some(path) => Box::new(File::open(path).map_err(Error::io(path))?),
+            None => Box::new(std::io::stdin()),
+        };
+        Ok((reader, self.name()))
+    }
+
+    fn name(&self) -> String {
+        match &self.input {
+            Some(path) => path.display().to_string(),
+            None => "standard input".to_owned(),
+        }
+    }
+
+    /// What reading texts out of blocks needs, apart from the blocks.
+    pub fn parser(&self) -> Parser {
+        Parser {
+            name: self.name(),
+            field: self.json_lines.clone(),
+        }
     }
 }
 
@@ -81,7 +94,7 @@ impl Texts {
             .map_err(|error| self.error(not_utf8(error.valid_up_to() + 1)))?;
         match &self.field {
             None => Ok(Some(text.to_owned())),
-            Some(field) => match json_text(text, field) {
+            Some(field) => match json_text(bytes, field) {
                 Ok(text) => Ok(Some(text)),
                 Err(what) => Err(self.error(what)),
             },
@@ -103,8 +116,9 @@ fn not_utf8(byte: usize) -> String {
 }
 
 /// The text of a line of JSON, or what is wrong with it.
-fn json_text(line: &str, field: &str) -> std::result::Result<String, String> {
-    let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON ({error})"))?;
+fn json_text(line: &[u8], field: &str) -> std::result::Result<String, String> {
+    let value: Value =
+        serde_json::from_slice(line).map_err(|error| format!("not JSON ({error})"))?;
     match value.get(field).unwrap_or(&value) {
         Value::String(text) => Ok(text.clone()),
         _ => Err(format!(
@@ -122,7 +136,6 @@ pub const BLOCK_LINES: usize = 128;
 pub struct Blocks {
     reader: Box<dyn Read + Send>,
     name: String,
-    field: Option<String>,
     /// What was read and is in no block yet.
     rest: Vec<u8>,
     lines: usize,
@@ -131,7 +144,7 @@ pub struct Blocks {
 
 /// Whole lines.
 pub struct Block {
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     lines_before: usize,
     pub lines: usize,
 }
@@ -142,7 +155,6 @@ impl Blocks {
         Ok(Self {
             reader,
             name,
-            field: args.json_lines.clone(),
             rest: Vec::new(),
             lines: 0,
             ended: false,
@@ -190,17 +202,20 @@ impl Blocks {
         self.lines += lines;
         Ok(Some(block))
     }
-
-    /// What reading a block's texts needs, apart from the block.
-    pub fn parser(&self) -> Parser {
-        Parser {
-            name: self.name.clone(),
-            field: self.field.clone(),
-        }
-    }
 }
 
 impl Block {
+    /// Lines, the last of which may have no end, and how many came before.
+    pub fn new(bytes: Vec<u8>, lines_before: usize) -> Self {
+        let ends = memchr::memchr_iter(b'\n', &bytes).count();
+        let unended = !bytes.is_empty() && !bytes.ends_with(b"\n");
+        Self {
+            bytes,
+            lines_before,
+            lines: ends + usize::from(unended),
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -239,7 +254,10 @@ impl Parser {
             match &self.field {
                 None => take(text)?,
                 Some(field) => {
-                    take(&json_text(text, field).map_err(|what| self.error(line, what))?)?;
+                    take(
+                        &json_text(text.as_bytes(), field)
+                            .map_err(|what| self.error(line, what))?,
+                    )?;
                 }
             }
         }
@@ -247,6 +265,22 @@ impl Parser {
             None => Ok(()),
             Some(what) => Err(self.error(line + 1, what)),
         }
+    }
+
+    /// [`texts`](Self::texts) for lines that may not be UTF-8.
+    pub fn bytes(&self, block: &Block, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let ended = block.bytes.strip_suffix(b"\n").unwrap_or(&block.bytes);
+        let lines = ended.split(|&byte| byte == b'\n').take(block.lines);
+        for (line, text) in (block.lines_before + 1..).zip(lines) {
+            match &self.field {
+                None => take(text)?,
+                Some(field) => {
+                    let text = json_text(text, field).map_err(|what| self.error(line, what))?;
+                    take(text.as_bytes())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn error(&self, line: usize, what: String) -> Error {

@@ -34,6 +34,16 @@ pub fn panics(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Whether a program needs nothing beside itself: no interpreter and no shared library.
+pub fn is_static(path: &Path) -> Result<bool> {
+    let data = shell::read(path)?;
+    let file = parse(path, &data)?;
+    let mut libraries = file
+        .import_libraries()
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    Ok(file.section_by_name(".interp").is_none() && libraries.next().is_none())
+}
+
 fn parse<'d>(path: &Path, data: &'d [u8]) -> Result<object::File<'d>> {
     object::File::parse(data)
         .map_err(|error| Failure::new(format!("{} is not an ELF file: {error}", path.display())))

@@ -9,6 +9,7 @@ mod ablations;
 mod bench;
 mod bench_distill;
 mod bench_peers;
+mod boards;
 mod budgets;
 mod demo;
 mod device;
@@ -18,6 +19,7 @@ mod few_shot;
 mod inputs;
 mod libtorch;
 mod machine;
+mod package;
 mod setup;
 mod shell;
 mod suite;
@@ -51,6 +53,26 @@ enum Command {
         /// Take the budget figures and the examples' output of this run as the new truth.
         #[arg(long)]
         accept: bool,
+    },
+    /// Runs the command line as built for small Linux boards, emulated, and compares what it prints with this machine's.
+    ///
+    /// Example: cargo xtask board-test
+    BoardTest,
+    /// Makes Debian packages of the command line for small Linux boards, and installs what that needs.
+    ///
+    /// Example: cargo xtask deb arm64
+    Deb {
+        /// arm64 or armhf; both if absent.
+        architecture: Option<String>,
+    },
+    /// Installs these packages in new Debian systems, emulated, and compares what they do with this machine.
+    ///
+    /// Downloads Debian for each, 30 MB. Needs root.
+    ///
+    /// Example: cargo xtask deb-test arm64
+    DebTest {
+        /// arm64 or armhf; both if absent.
+        architecture: Option<String>,
     },
     /// Encodes texts on every emulated part and compares the bits with this machine's.
     ///
@@ -157,6 +179,9 @@ fn main() -> ExitCode {
         Command::Setup => setup::run().map(drop),
         Command::Demo => demo::run(),
         Command::Test { accept } => suite::run(accept),
+        Command::BoardTest => boards::test(),
+        Command::Deb { architecture } => package::run(architecture.as_deref()),
+        Command::DebTest { architecture } => package::test(architecture.as_deref()),
         Command::DeviceTest {
             image,
             texts,

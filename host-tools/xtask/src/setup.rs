@@ -49,7 +49,11 @@ pub fn run() -> Result<Toolchain> {
         packages.push("python3-pip");
     }
     install(&packages)?;
-    defmt_print()?;
+    cargo_install(
+        "defmt-print",
+        DEFMT_PRINT,
+        "decodes what the firmware examples log",
+    )?;
     let toolchain = match toolchain {
         Some(toolchain) => Some(toolchain),
         None => Toolchain::find()?,
@@ -100,28 +104,22 @@ fn pip_works() -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn defmt_print() -> Result<()> {
-    if let Some(path) = find_program("defmt-print") {
-        println!("    defmt-print: {}", path.display());
+/// Installs a program with cargo, unless it is there.
+pub fn cargo_install(name: &str, version: &str, why: &str) -> Result<()> {
+    if let Some(path) = find_program(name) {
+        println!("    {name}: {}", path.display());
         return Ok(());
     }
     say(
-        "cargo install defmt-print",
-        "decodes what the firmware examples log; takes a few minutes, once",
+        &format!("cargo install {name}"),
+        &format!("{why}; takes a few minutes, once"),
     );
     let mut command = shell::cargo();
-    shell::run(command.args([
-        "install",
-        "defmt-print",
-        "--version",
-        DEFMT_PRINT,
-        "--locked",
-        "--quiet",
-    ]))
+    shell::run(command.args(["install", name, "--version", version, "--locked", "--quiet"]))
 }
 
 /// Installs Debian packages, as root or through sudo.
-fn install(packages: &[&str]) -> Result<()> {
+pub fn install(packages: &[&str]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use crate::examples::EXAMPLES;
 use crate::machine::PARTS;
 use crate::shell::{self, Result, say};
 use crate::toolchain::{self, Toolchain};
-use crate::{device, examples, inputs, libtorch, setup};
+use crate::{boards, device, examples, inputs, libtorch, setup};
 
 /// Crates outside the workspace, which formats and lints do not reach by themselves.
 const FIRMWARE: [&str; 3] = [
@@ -70,6 +70,7 @@ pub fn run(accept: bool) -> Result<()> {
     steps.step("device bits and budgets", || {
         device::test_synthetic(&toolchain, accept)
     })?;
+    steps.step("Linux boards and their packages", boards::test)?;
     steps.step("firmware examples", || examples::run(&toolchain, accept))?;
     steps.step("fuzz smoke", fuzz)?;
     println!("{} passed, 0 failed", steps.passed);
@@ -95,8 +96,13 @@ fn rustfmt() -> Result<()> {
 fn clippy_workspace() -> Result<()> {
     say(
         "cargo clippy --workspace",
-        "warnings are errors, and core's panic lints are among them",
+        "warnings are errors, and core's panic lints are among them; the command line without a distiller as well",
     );
+    let mut small = shell::cargo();
+    small
+        .args(["clippy", "--quiet", "--features", "manual"])
+        .args(boards::FEATURES);
+    shell::run(small.args(["--", "-D", "warnings"]))?;
     let arguments = [
         "clippy",
         "--quiet",

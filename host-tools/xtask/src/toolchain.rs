@@ -19,7 +19,7 @@ pub const TARGETS: [&str; 5] = [
 /// Debian's packages of a recent compiler, with the source to build `core` from.
 pub const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "rust-web-clippy"];
 
-const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+pub const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CLIPPY: &str = "/usr/bin/clippy-driver";
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
 
@@ -115,6 +115,15 @@ fn sysroot() -> Result<PathBuf> {
         .current_dir(shell::root());
     let printed = shell::capture(&mut command, Duration::from_secs(60))?;
     Ok(PathBuf::from(printed.trim_end()))
+}
+
+/// Whether the compiler has the library for a target.
+pub fn has_target(target: &str) -> Result<bool> {
+    Ok(sysroot()?
+        .join("lib/rustlib")
+        .join(target)
+        .join("lib")
+        .is_dir())
 }
 
 /// Bare-metal targets that the compiler lacks.

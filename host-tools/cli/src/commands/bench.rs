@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::commands::encode::Threads;
 use crate::error::{Error, Result};
-use crate::model_file::ModelFile;
+use crate::model_file::{MODEL, ModelFile};
 use crate::output::print;
 use crate::table::table;
 use crate::texts::{BLOCK_LINES, Texts};
@@ -23,7 +23,7 @@ use crate::texts::{BLOCK_LINES, Texts};
     Reads all texts first, then measures in rounds, each way once a round, and reports medians. `memory` reads \
     the same texts and the rows of their tokens and does nothing with them.")]
 pub struct Args {
-    /// An image or a Model2Vec folder
+    #[arg(help = MODEL)]
     model: PathBuf,
 
     /// File of texts, one a line

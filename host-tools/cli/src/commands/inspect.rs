@@ -1,18 +1,20 @@
 //! `flashvec inspect`.
 
+#[cfg(feature = "distiller")]
 mod rows;
 
 use std::path::PathBuf;
 
-use flashvec::image::{Image, PRELUDE_LEN, SectionKind};
+use flashvec::image::{Image, SectionKind};
 use flashvec::ngrams_layout::{MARKS, PAIRS, SKIP_PAIRS, TRIPLES};
 use flashvec::{Head, Task};
-use flashvec_distiller::image::parts;
 use serde_json::{Value, json};
 
+#[cfg(feature = "distiller")]
 use self::rows::RowsArgs;
 use crate::error::{Error, Result};
-use crate::model_file::ModelFile;
+use crate::image_parts::parts;
+use crate::model_file::{MODEL, ModelFile};
 use crate::output::print;
 use crate::table::table;
 
@@ -23,9 +25,10 @@ use crate::table::table;
     flashvec inspect minilm.fvec --json | jq .parts\n  \
     flashvec inspect intents.fvec --rows 20 --data train.tsv")]
 pub struct Args {
-    /// An image or a Model2Vec folder
+    #[arg(help = MODEL)]
     model: PathBuf,
 
+    #[cfg(feature = "distiller")]
     #[command(flatten)]
     rows: RowsArgs,
 
@@ -39,7 +42,8 @@ pub fn run(args: &Args) -> Result<()> {
     let model = file.model()?;
     let image = Image::parse(file.bytes()).map_err(Error::image(&args.model))?;
     let header = &image.header;
-    let sizes = sizes(&image).map_err(Error::image(&args.model))?;
+    let sizes = parts(&image).map_err(Error::image(&args.model))?;
+    #[cfg(feature = "distiller")]
     let named = args.rows.read(&model, &image, &sizes)?;
     let total: usize = sizes.iter().map(|(_, len)| len).sum();
     let per_token = |len: usize| len as f64 / f64::from(header.token_count);
@@ -80,6 +84,7 @@ pub fn run(args: &Args) -> Result<()> {
         if model.ngram_count() > 0 {
             report["ngrams"] = json!({"count": model.ngram_count(), "kinds": ngram_kinds(&image)});
         }
+        #[cfg(feature = "distiller")]
         if let Some(rows) = named {
             report["rows"] = rows.json();
         }
@@ -132,6 +137,7 @@ pub fn run(args: &Args) -> Result<()> {
         ]);
     }
     report.push_str(&table(&rows));
+    #[cfg(feature = "distiller")]
     if let Some(rows) = named {
         report += &format!("\n\n{}", rows.text());
     }
@@ -188,13 +194,4 @@ fn ngram_kinds(image: &Image<'_>) -> Vec<&'static str> {
         .into_iter()
         .filter(|(kind, _)| kinds.unwrap_or(0) & kind != 0);
     present.map(|(_, name)| name).collect()
-}
-
-/// All that an image consists of, in bytes, in the order of the file.
-pub fn sizes(
-    image: &Image<'_>,
-) -> std::result::Result<Vec<(&'static str, usize)>, flashvec::Error> {
-    let mut sizes = vec![("prelude", PRELUDE_LEN), ("header", image.header_len)];
-    sizes.extend(parts(image)?);
-    Ok(sizes)
 }

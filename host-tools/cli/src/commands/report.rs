@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use flashvec::image::Image;
-use flashvec_distiller::Bar;
-use flashvec_distiller::files::{OutputFile, write_file};
+use flashvec_support::Bar;
+use flashvec_support::files::{OutputFile, write_file};
 
-use super::inspect::sizes;
 use crate::error::{Error, Result};
 use crate::evaluation::sets::{ClassifierArgs, SetArgs, Sets};
 use crate::history::History;
+use crate::image_parts::parts;
 use crate::model_file::ModelFile;
 use crate::report_page::{Described, page};
 
@@ -62,6 +62,6 @@ pub fn run(args: &Args) -> Result<()> {
 fn describe(file: &ModelFile) -> Result<Described<'_>> {
     file.model()?;
     let image = Image::parse(file.bytes()).map_err(Error::image(file.path()))?;
-    let sizes = sizes(&image).map_err(Error::image(file.path()))?;
+    let sizes = parts(&image).map_err(Error::image(file.path()))?;
     Ok(Described { file, image, sizes })
 }

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use flashvec_distiller::image::LONGEST_TOKEN;
-
 use crate::error::{Error, Result};
-use crate::model_file::ModelFile;
+use crate::model_file::{MODEL, ModelFile};
 use crate::output::Output;
 use crate::texts::{TextArgs, Texts};
+use flashvec_support::LONGEST_TOKEN;
 
 /// Split texts into tokens: one text a line in, a JSON array of token strings a line out
 #[derive(clap::Args)]
@@ -15,7 +14,7 @@ use crate::texts::{TextArgs, Texts};
     echo 'unbelievable!' | flashvec tokenize minilm.fvec\n  \
     flashvec tokenize minilm.fvec --ids --input texts.txt")]
 pub struct Args {
-    /// An image or a Model2Vec folder
+    #[arg(help = MODEL)]
     model: PathBuf,
 
     #[command(flatten)]

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use flashvec::ngrams_layout::{MARKS, PAIRS, SKIP_PAIRS, TRIPLES};
 use flashvec::{Codec, Task};
-use flashvec_distiller::files::{OutputFile, write_file};
 use flashvec_distiller::image::read_image;
 use flashvec_distiller::labelled::{LabelledTexts, Targets, read, read_like};
 use flashvec_distiller::train::{TrainOptions, Trained, learn_vocabulary, train, train_head};
 use flashvec_distiller::{
     Backend, Bar, DistillOptions, StaticModel, TeacherSource, distill, model2vec,
 };
+use flashvec_support::files::{OutputFile, write_file};
 
 use super::distill::codec;
 use super::flash::parse_size;

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use flashvec_distiller::image::LONGEST_TOKEN;
 use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
 use crate::output::print;
+use flashvec_support::LONGEST_TOKEN;
 
 /// Check that an image is whole and sound, as a device will before it uses it
 #[derive(clap::Args)]

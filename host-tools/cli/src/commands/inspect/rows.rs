@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use flashvec::image::{Image, SectionKind};
 use flashvec::ngrams_layout::{MARKS, PAIRS, SKIP_PAIRS, TRIPLES, Window};
 use flashvec::{Model, Task};
-use flashvec_distiller::image::{HeadParts, LONGEST_TOKEN};
+use flashvec_distiller::image::HeadParts;
 use flashvec_distiller::labelled::read_texts;
+use flashvec_support::LONGEST_TOKEN;
 use serde_json::{Value, json};
 
 use crate::error::Result;
