@@ -94,6 +94,9 @@ pub struct Tried {
 #[derive(Clone, Debug)]
 pub struct Trained {
     pub image: Vec<u8>,
+    /// Tokens and n-grams that have rows.
+    pub tokens: usize,
+    pub ngrams: usize,
     /// What was tried; the chosen one first.
     pub tried: Vec<Tried>,
     /// Epochs of the large network that told held-out texts best.
@@ -329,6 +332,8 @@ impl Trainer<'_> {
             image: last
                 .selection
                 .image(&setting, shape.codec, &last.network, &calibration)?,
+            tokens: last.selection.token_count(),
+            ngrams: last.selection.ngram_count(),
             tried,
             epochs,
             temperature,

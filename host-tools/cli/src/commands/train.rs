@@ -263,8 +263,8 @@ fn report(args: &Args, examples: &LabelledTexts, made: &Trained) {
     eprintln!(
         "{}: {} tokens, {} n-grams, {} dimensions, {}, {} bytes; {accuracy} on {}{scope}",
         args.output.display(),
-        chosen.tokens,
-        chosen.ngrams,
+        made.tokens,
+        made.ngrams,
         chosen.dims,
         chosen.codec,
         made.image.len(),
