@@ -20,7 +20,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, convert, distill, encode, eval, inspect, pareto, pretrain, report, tokenize, train, verify,
+    bench, convert, distill, encode, eval, inspect, pareto, pretrain, report, tokenize, train,
+    verify,
 };
 use crate::error::Error;
 

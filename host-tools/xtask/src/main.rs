@@ -21,6 +21,7 @@ mod setup;
 mod shell;
 mod suite;
 mod toolchain;
+mod voice_assistant;
 
 /// Sets up, shows and tests flashvec, emulated microcontrollers included.
 #[derive(Parser)]
@@ -48,6 +49,14 @@ enum Command {
     /// Example: cargo xtask test
     Test {
         /// Take the budget figures and the examples' output of this run as the new truth.
+        #[arg(long)]
+        accept: bool,
+    },
+    /// Runs the firmware examples and compares what they print with what is committed, and with this machine's bits.
+    ///
+    /// Example: cargo xtask examples
+    Examples {
+        /// Take their output, and the voice assistant's RAM, flash and instructions, as the new truth.
         #[arg(long)]
         accept: bool,
     },
@@ -156,6 +165,9 @@ fn main() -> ExitCode {
         Command::Setup => setup::run().map(drop),
         Command::Demo => demo::run(),
         Command::Test { accept } => suite::run(accept),
+        Command::Examples { accept } => {
+            setup::run().and_then(|toolchain| examples::run(&toolchain, accept))
+        }
         Command::DeviceTest {
             image,
             texts,
