@@ -8,6 +8,11 @@ const OUTSET: usize = 0x508;
 const DIRSET: usize = 0x518;
 
 // SAFETY: as above.
+const CLOCK: Peripheral = unsafe { Peripheral::at(0x4000_0000) };
+const HFCLKSTART: usize = 0x000;
+const HFCLKSTARTED: usize = 0x100;
+
+// SAFETY: as above.
 const UART0: Peripheral = unsafe { Peripheral::at(0x4000_2000) };
 const STARTRX: usize = 0x000;
 const STARTTX: usize = 0x008;
@@ -34,6 +39,10 @@ const RX_PIN: u32 = 25;
 
 /// Starts the UART and the timer.
 pub fn start() {
+    // The crystal: the oscillator that runs from reset is too inexact for a UART.
+    CLOCK.write(HFCLKSTART, 1);
+    while CLOCK.read(HFCLKSTARTED) == 0 {}
+
     // An idle line is high.
     GPIO.write(OUTSET, 1 << TX_PIN);
     GPIO.write(DIRSET, 1 << TX_PIN);
