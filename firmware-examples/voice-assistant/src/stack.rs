@@ -16,17 +16,17 @@ unsafe extern "C" {
 /// Says how many bytes variables take, and how many the stack took at its deepest.
 pub fn print(console: &mut Console) {
     let begin = (&raw const __sdata).addr();
-    let end = &raw const _stack_end;
+    let end = (&raw const _stack_end).addr();
     let top = (&raw const _stack_start).addr();
-    let painted = (end.addr()..top).step_by(4).take_while(|&address| {
+    let painted = (end..top).step_by(4).take_while(|&address| {
         // SAFETY: aligned words between the linker's symbols are RAM; the stack may change them meanwhile, which
         // volatile reads allow.
-        let word = unsafe { ptr::read_volatile(end.with_addr(address)) };
+        let word = unsafe { ptr::read_volatile(ptr::with_exposed_provenance::<u32>(address)) };
         word == STACK_PAINT_VALUE
     });
-    let stack = top - end.addr() - 4 * painted.count();
+    let stack = top - end - 4 * painted.count();
     console.text("static ");
-    console.number((end.addr() - begin) as u32);
+    console.number((end - begin) as u32);
     console.text(", stack ");
     console.number(stack as u32);
     console.text(" bytes of RAM\r\n");
