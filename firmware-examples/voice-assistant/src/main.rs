@@ -11,13 +11,12 @@ mod confusion;
 mod console;
 mod stack;
 
-use core::hint::spin_loop;
 use core::panic::PanicInfo;
 
 use confusion::Confusion;
 use console::Console;
 use cortex_m::peripheral::SCB;
-use cortex_m_rt::entry;
+use cortex_m_rt::{ExceptionFrame, entry, exception};
 use flashvec::{Classification, Error, Head, Model};
 
 /// The classifier is used where it lies: nothing of it is copied to RAM.
@@ -136,7 +135,11 @@ fn print_bits(console: &mut Console, found: &Classification) {
 /// Never called: no function that panics is in the program, which its test checks.
 #[panic_handler]
 fn panic(_: &PanicInfo) -> ! {
-    loop {
-        spin_loop();
-    }
+    SCB::sys_reset()
+}
+
+/// What a stack that outgrows the RAM ends in.
+#[exception]
+unsafe fn HardFault(_: &ExceptionFrame) -> ! {
+    SCB::sys_reset()
 }

@@ -45,6 +45,13 @@ pub fn test(toolchain: &Toolchain, accept: bool) -> Result<()> {
             Duration::from_secs(900),
         )?)?;
         let program = program(target);
+        let panics = elf::panics(&program)?;
+        if !panics.is_empty() {
+            return fail(format!(
+                "{board}: {EXAMPLE} can panic: {}",
+                panics.join(", ")
+            ));
+        }
         match device::differences(&expected, &run.bits) {
             0 => {}
             count => return fail(format!("{board}: {count} texts have other bits than here")),
@@ -54,13 +61,6 @@ pub fn test(toolchain: &Toolchain, accept: bool) -> Result<()> {
             return fail(format!(
                 "{board}: the confusion is {:?}, by the bits it is {confusion:?}",
                 run.confusion
-            ));
-        }
-        let panics = elf::panics(&program)?;
-        if !panics.is_empty() {
-            return fail(format!(
-                "{board}: {EXAMPLE} can panic: {}",
-                panics.join(", ")
             ));
         }
         let right: u64 = (0..confusion.len()).map(|at| confusion[at][at]).sum();
