@@ -40,10 +40,7 @@ pub fn test(toolchain: &Toolchain, accept: bool) -> Result<()> {
             &format!("{EXAMPLE} on an emulated {board}, {} texts", samples.len()),
             "the program that people copy gives this machine's bits, and fits the board",
         );
-        let run = parse(&shell::capture(
-            &mut run_command(toolchain, target, &session)?,
-            Duration::from_secs(900),
-        )?)?;
+        shell::run(&mut toolchain.cargo("build", &examples::folder(EXAMPLE), target)?)?;
         let program = program(target);
         let panics = elf::panics(&program)?;
         if !panics.is_empty() {
@@ -52,6 +49,10 @@ pub fn test(toolchain: &Toolchain, accept: bool) -> Result<()> {
                 panics.join(", ")
             ));
         }
+        let run = parse(&shell::capture(
+            &mut run_command(toolchain, target, &session)?,
+            Duration::from_secs(900),
+        )?)?;
         match device::differences(&expected, &run.bits) {
             0 => {}
             count => return fail(format!("{board}: {count} texts have other bits than here")),
