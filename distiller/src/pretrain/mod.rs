@@ -18,9 +18,9 @@ use sha2::{Digest, Sha256};
 
 pub use extra_texts::{Phrases, WordCounts, WordLists};
 pub use features::{Features, SHARD_TEXTS};
-pub use pairs::{PairOptions, Pairs};
 pub(crate) use table::{Table, dot};
 pub(crate) use texts::{Texts, sum};
+pub use pairs::{PairOptions, Pairs};
 pub use training::{Epoch, TrainingOptions};
 
 use self::checkpoint::Checkpoint;

@@ -45,12 +45,7 @@ pub(super) fn temperature(logits: &[f32], objective: &Objective) -> f32 {
 }
 
 /// The scope score, the logarithm of the sum of logits' exponentials, that all but a share of texts reach.
-pub(super) fn scope_threshold(
-    logits: &[f32],
-    outputs: usize,
-    temperature: f32,
-    refused: f64,
-) -> f32 {
+pub(super) fn scope_threshold(logits: &[f32], outputs: usize, temperature: f32, refused: f64) -> f32 {
     let mut scores: Vec<f32> = logits
         .chunks_exact(outputs)
         .map(|logits| {
@@ -74,10 +69,7 @@ mod tests {
     fn overconfident_logits_are_cooled() {
         // Nine texts in ten are right, whatever the logits say: ln 9 is what says so.
         let targets = Targets::Single((0..100).map(|text| u32::from(text % 10 == 0)).collect());
-        let standard = Standard {
-            mean: 0.0,
-            deviation: 1.0,
-        };
+        let standard = Standard { mean: 0.0, deviation: 1.0 };
         let objective = Objective::new(&targets, 2, standard, None);
         let logits = [8.0, 0.0].repeat(100);
         let cooled = 8.0 / temperature(&logits, &objective);
@@ -88,10 +80,7 @@ mod tests {
     fn the_threshold_refuses_the_share_asked_for() {
         let logits: Vec<f32> = (0..100).flat_map(|text| [text as f32, 0.0]).collect();
         let threshold = scope_threshold(&logits, 2, 1.0, 0.05);
-        assert!(
-            (threshold - 5.0_f32.exp().ln_1p()).abs() < 1e-3,
-            "{threshold}"
-        );
+        assert!((threshold - 5.0_f32.exp().ln_1p()).abs() < 1e-3, "{threshold}");
         assert_eq!(scope_threshold(&[], 2, 1.0, 0.05), f32::MIN);
     }
 }

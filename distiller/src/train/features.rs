@@ -12,10 +12,7 @@ use crate::pretrain::Texts;
 pub(super) enum NGramRows {
     None,
     /// By hash.
-    Exact {
-        kinds: u8,
-        rows: HashMap<u32, u32>,
-    },
+    Exact { kinds: u8, rows: HashMap<u32, u32> },
     /// As an image's table finds them, mistakes included.
     Table {
         kinds: u8,
@@ -94,9 +91,7 @@ pub(super) fn rows_of(texts: &Texts, splits: &Splits, ngrams: &NGramRows) -> Tex
     let mut rows = Texts::default();
     for text in 0..texts.len() {
         let words = texts.ids(text);
-        let tokens = words
-            .iter()
-            .filter_map(|&word| splits[word as usize].as_ref());
+        let tokens = words.iter().filter_map(|&word| splits[word as usize].as_ref());
         let mut of_text: Vec<u32> = tokens.flatten().copied().collect();
         for_each_ngram(words, splits, ngrams.kinds(), |hash| {
             of_text.extend(ngrams.row(hash));

@@ -52,10 +52,7 @@ pub fn train_head(
             let all = (0..everything.len()).collect();
             (
                 (everything.picked(all), objective(&examples.targets)),
-                (
-                    Embedded::new(&model, &dev.texts, progress),
-                    objective(&dev.targets),
-                ),
+                (Embedded::new(&model, &dev.texts, progress), objective(&dev.targets)),
             )
         }
         None => {
@@ -75,14 +72,7 @@ pub fn train_head(
     };
     let layers: Vec<Dense> = sizes
         .into_iter()
-        .map(|(inputs, outputs)| {
-            Dense::random(
-                inputs,
-                outputs,
-                (3.0 / inputs as f32).sqrt(),
-                &mut generator,
-            )
-        })
+        .map(|(inputs, outputs)| Dense::random(inputs, outputs, (3.0 / inputs as f32).sqrt(), &mut generator))
         .collect();
     let count = learned.0.len();
     let course = Course {
@@ -96,29 +86,16 @@ pub fn train_head(
         ngram_dropout: 0.0,
         seed: options.seed,
     };
-    let fit = |part: &(Embedded, Objective),
-               held_out: Option<&(Embedded, Objective)>,
-               course: &Course| {
+    let fit = |part: &(Embedded, Objective), held_out: Option<&(Embedded, Objective)>, course: &Course| {
         // The texts' embeddings are the rows, those of held-out texts behind them.
         let mut rows = part.0.rows.clone();
-        held_out
-            .iter()
-            .for_each(|part| rows.extend_from_slice(&part.0.rows));
+        held_out.iter().for_each(|part| rows.extend_from_slice(&part.0.rows));
         let texts = numbered(0..part.0.len());
         let others = numbered(part.0.len()..rows.len() / dims);
         let mut network = Network::new(&rows, dims, layers.clone());
-        progress.begin(
-            "Training a head, texts",
-            (course.epochs * part.0.len()) as u64,
-        );
-        let lesson = Lesson {
-            texts: &texts,
-            objective: &part.1,
-        };
-        let watched = held_out.map(|part| Lesson {
-            texts: &others,
-            objective: &part.1,
-        });
+        progress.begin("Training a head, texts", (course.epochs * part.0.len()) as u64);
+        let lesson = Lesson { texts: &texts, objective: &part.1 };
+        let watched = held_out.map(|part| Lesson { texts: &others, objective: &part.1 });
         let epochs = network.train(lesson, watched, u32::MAX, course, progress)?;
         progress.finish();
         let logits = network.logits(&others);

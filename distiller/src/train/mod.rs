@@ -180,13 +180,7 @@ pub fn train(
         texts,
     };
     let (learned, held_out) = match (dev, dev_texts) {
-        (Some(dev), Some(texts)) => (
-            None,
-            Part {
-                objective: objective(&dev.targets),
-                texts,
-            },
-        ),
+        (Some(dev), Some(texts)) => (None, Part { objective: objective(&dev.targets), texts }),
         _ => {
             let (held_out, rest) = split(&examples.targets, options.seed);
             let part = |chosen: &[usize]| Part {
@@ -212,8 +206,7 @@ fn check(examples: &LabelledTexts, options: &TrainOptions) -> Result<()> {
         return wrong("dims", "there is at least 1".to_owned());
     }
     if let Some(weights) = &options.label_weights
-        && (weights.len() != examples.labels.len()
-            || !weights.iter().all(|w| w.is_finite() && *w > 0.0))
+        && (weights.len() != examples.labels.len() || !weights.iter().all(|w| w.is_finite() && *w > 0.0))
     {
         return wrong("label weights", "each label has one, above 0".to_owned());
     }
@@ -260,11 +253,7 @@ struct Small {
 
 impl Small {
     fn or_better(self, other: Self) -> Self {
-        if other.score.loss < self.score.loss {
-            other
-        } else {
-            self
-        }
+        if other.score.loss < self.score.loss { other } else { self }
     }
 
     fn tried(&self) -> Tried {
@@ -324,9 +313,7 @@ impl Trainer<'_> {
         };
         let setting = self.setting(&all.texts);
         Ok(Trained {
-            image: last
-                .selection
-                .image(&setting, shape.codec, &last.network, &calibration)?,
+            image: last.selection.image(&setting, shape.codec, &last.network, &calibration)?,
             tried,
             epochs,
             temperature,
@@ -359,19 +346,14 @@ impl Trainer<'_> {
     ) -> Result<(Full, usize)> {
         let unk = self.vocabulary.tokenizer.unk;
         // With rows to begin from, tokens that no training text has can be told as well.
-        let mut tokens: Vec<u32> = (0..self.vocabulary.len() as u32)
-            .filter(|&id| id != unk)
-            .collect();
+        let mut tokens: Vec<u32> = (0..self.vocabulary.len() as u32).filter(|&id| id != unk).collect();
         if self.random {
-            let everything: Vec<Option<u32>> =
-                (0..self.vocabulary.len() as u32).map(Some).collect();
+            let everything: Vec<Option<u32>> = (0..self.vocabulary.len() as u32).map(Some).collect();
             let ids = self.words.split(self.vocabulary, &everything);
             let mut seen = vec![false; self.vocabulary.len()];
             for text in 0..part.texts.len() {
                 let words = part.texts.ids(text).iter();
-                let tokens = words
-                    .filter_map(|&word| ids[word as usize].as_ref())
-                    .flatten();
+                let tokens = words.filter_map(|&word| ids[word as usize].as_ref()).flatten();
                 tokens.for_each(|&id| seen[id as usize] = true);
             }
             tokens.retain(|&id| seen[id as usize]);
@@ -409,10 +391,7 @@ impl Trainer<'_> {
         }
         let members = ENSEMBLE;
         let step = format!("Training {members} networks with every row, texts");
-        self.progress.begin(
-            &step,
-            (members * stop.unwrap_or(course.epochs) * texts.len()) as u64,
-        );
+        self.progress.begin(&step, (members * stop.unwrap_or(course.epochs) * texts.len()) as u64);
         let first_ngram = full.tokens.len() as u32;
         let held_out = held_out.zip(held_out_texts.as_ref());
         let held_out = held_out.map(|(part, texts)| part.lesson(texts));
@@ -425,20 +404,10 @@ impl Trainer<'_> {
             let layer = Dense::random(dims, self.labels.len(), reach, &mut generator);
             let mut network = Network::new(&rows, dims, vec![layer]);
             drop(rows);
-            let course = Course {
-                stop: epochs,
-                seed,
-                ..course
-            };
+            let course = Course { stop: epochs, seed, ..course };
             // The first finds out how long is best.
             let to_watch = held_out.filter(|_| epochs.is_none());
-            let took = network.train(
-                part.lesson(&texts),
-                to_watch,
-                first_ngram,
-                &course,
-                self.progress,
-            )?;
+            let took = network.train(part.lesson(&texts), to_watch, first_ngram, &course, self.progress)?;
             epochs = epochs.or(Some(took));
             full.learn(&network, self.task, 1.0 / members as f32);
         }
@@ -492,16 +461,7 @@ impl Trainer<'_> {
     ) -> Result<Small> {
         let mut try_shape = |dims: usize, codec: Codec| {
             let hidden = self.options.hidden;
-            let small = self.small(
-                full,
-                part,
-                held_out,
-                Shape {
-                    dims,
-                    codec,
-                    hidden,
-                },
-            )?;
+            let small = self.small(full, part, held_out, Shape { dims, codec, hidden })?;
             tried.push(small.tried());
             Ok(small)
         };
@@ -520,10 +480,7 @@ impl Trainer<'_> {
                 steps.chain((rank <= MOST_DIMS).then_some(rank)).collect()
             }
         };
-        let middle = ladder
-            .iter()
-            .position(|&dims| dims >= MIDDLE)
-            .unwrap_or(ladder.len() - 1);
+        let middle = ladder.iter().position(|&dims| dims >= MIDDLE).unwrap_or(ladder.len() - 1);
         let mut best = try_shape(ladder[middle], codec)?;
         if self.options.codec.is_none() && few {
             best = best.or_better(try_shape(ladder[middle], Codec::Int8)?);
@@ -587,15 +544,9 @@ impl Trainer<'_> {
             ngram_dropout: 0.3,
             ..self.course(texts.len(), SEEN_SMALL, EPOCHS_SMALL)
         };
-        let quantized = self
-            .course(texts.len(), SEEN_QUANTIZED, EPOCHS_SMALL)
-            .epochs;
-        let step = format!(
-            "Training {} dimensions in {}, texts",
-            shape.dims, shape.codec
-        );
-        self.progress
-            .begin(&step, ((course.epochs + quantized) * texts.len()) as u64);
+        let quantized = self.course(texts.len(), SEEN_QUANTIZED, EPOCHS_SMALL).epochs;
+        let step = format!("Training {} dimensions in {}, texts", shape.dims, shape.codec);
+        self.progress.begin(&step, ((course.epochs + quantized) * texts.len()) as u64);
         network.train(lesson, None, first_ngram, &course, self.progress)?;
         let most_rows = most_rows(selection.kinds(), MAX_INTEGER_TOKENS);
         network.quantize(shape.codec, u32::try_from(most_rows).unwrap_or(u32::MAX))?;
@@ -637,15 +588,11 @@ fn split(targets: &Targets, seed: u64) -> (Vec<usize>, Vec<usize>) {
 
 fn picked(targets: &Targets, chosen: &[usize]) -> Targets {
     match targets {
-        Targets::Single(labels) => {
-            Targets::Single(chosen.iter().map(|&text| labels[text]).collect())
-        }
+        Targets::Single(labels) => Targets::Single(chosen.iter().map(|&text| labels[text]).collect()),
         Targets::Multi(labels) => {
             Targets::Multi(chosen.iter().map(|&text| labels[text].clone()).collect())
         }
-        Targets::Values(values) => {
-            Targets::Values(chosen.iter().map(|&text| values[text]).collect())
-        }
+        Targets::Values(values) => Targets::Values(chosen.iter().map(|&text| values[text]).collect()),
     }
 }
 

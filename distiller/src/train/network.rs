@@ -75,10 +75,7 @@ impl Dense {
     fn backward(&self, gradient: &[f32]) -> Vec<f32> {
         let mut of_inputs = vec![0.0; self.inputs];
         for (weights, g) in self.weights().chunks_exact(self.inputs).zip(gradient) {
-            of_inputs
-                .iter_mut()
-                .zip(weights)
-                .for_each(|(sum, w)| *sum += g * w);
+            of_inputs.iter_mut().zip(weights).for_each(|(sum, w)| *sum += g * w);
         }
         of_inputs
     }
@@ -108,11 +105,7 @@ impl Dense {
             });
         let first_correction = 1.0 / (1.0 - FIRST_DECAY.powi(steps));
         let second_correction = 1.0 / (1.0 - SECOND_DECAY.powi(steps));
-        let values = self
-            .values
-            .iter_mut()
-            .zip(&mut self.first)
-            .zip(&mut self.second);
+        let values = self.values.iter_mut().zip(&mut self.first).zip(&mut self.second);
         for (((value, first), second), gradient) in values.zip(gradient) {
             let gradient = gradient / count as f32;
             *first += (1.0 - FIRST_DECAY) * (gradient - *first);
@@ -312,17 +305,9 @@ impl Network {
                 step += 1;
                 let kept: Vec<Vec<u32>> = batch
                     .iter()
-                    .map(|&text| {
-                        dropped(lesson.texts.ids(text), first_ngram, course, &mut generator)
-                    })
+                    .map(|&text| dropped(lesson.texts.ids(text), first_ngram, course, &mut generator))
                     .collect();
-                self.step(
-                    lesson.objective,
-                    batch,
-                    &kept,
-                    course.row_rate * left,
-                    course.head_rate * left,
-                );
+                self.step(lesson.objective, batch, &kept, course.row_rate * left, course.head_rate * left);
                 progress.advance(batch.len() as u64);
             }
             done = epoch;
@@ -383,10 +368,7 @@ impl Network {
                     let mut below = layer.backward(gradients.last().map_or(&[], Vec::as_slice));
                     if at > 0 {
                         // The slope of what cut negative values off.
-                        let cut = below
-                            .iter_mut()
-                            .zip(&inputs[at])
-                            .filter(|(_, x)| **x <= 0.0);
+                        let cut = below.iter_mut().zip(&inputs[at]).filter(|(_, x)| **x <= 0.0);
                         cut.for_each(|(g, _)| *g = 0.0);
                     }
                     gradients.push(below);
@@ -406,9 +388,9 @@ impl Network {
         self.table.step(&texts, &of_sums, row_rate);
         let count = self.layers.len();
         for (at, layer) in self.layers.iter_mut().enumerate() {
-            let pairs = passes.iter().map(|(inputs, gradients)| {
-                (inputs[at].as_slice(), gradients[count - 1 - at].as_slice())
-            });
+            let pairs = passes
+                .iter()
+                .map(|(inputs, gradients)| (inputs[at].as_slice(), gradients[count - 1 - at].as_slice()));
             layer.step(pairs, batch.len(), self.table.steps, head_rate);
         }
         if let Some(quantized) = &mut self.quantized {
@@ -424,18 +406,9 @@ impl Network {
 }
 
 /// A text without some of its rows, by chance.
-fn dropped(
-    ids: &[u32],
-    first_ngram: u32,
-    course: &Course,
-    generator: &mut Xoshiro256Plus,
-) -> Vec<u32> {
+fn dropped(ids: &[u32], first_ngram: u32, course: &Course, generator: &mut Xoshiro256Plus) -> Vec<u32> {
     let kept = ids.iter().copied().filter(|&id| {
-        let share = if id < first_ngram {
-            course.token_dropout
-        } else {
-            course.ngram_dropout
-        };
+        let share = if id < first_ngram { course.token_dropout } else { course.ngram_dropout };
         generator.r#gen::<f32>() >= share
     });
     kept.collect()

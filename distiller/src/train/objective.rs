@@ -31,18 +31,10 @@ impl Standard {
         };
         let count = values.len().max(1) as f64;
         let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
-        let variance = values
-            .iter()
-            .map(|&v| (f64::from(v) - mean).powi(2))
-            .sum::<f64>()
-            / count;
+        let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;
         Self {
             mean: mean as f32,
-            deviation: if variance > 0.0 {
-                variance.sqrt() as f32
-            } else {
-                1.0
-            },
+            deviation: if variance > 0.0 { variance.sqrt() as f32 } else { 1.0 },
         }
     }
 }
@@ -121,9 +113,7 @@ impl Objective {
                 }
                 logits.iter_mut().for_each(|p| *p /= sum);
             }
-            Task::Sigmoid => logits
-                .iter_mut()
-                .for_each(|z| *z = 1.0 / (1.0 + (-*z).exp())),
+            Task::Sigmoid => logits.iter_mut().for_each(|z| *z = 1.0 / (1.0 + (-*z).exp())),
             _ => {}
         }
     }
@@ -146,10 +136,7 @@ impl Objective {
                 let most = logits.clone().fold(f64::NEG_INFINITY, f64::max);
                 let sum: f64 = logits.clone().map(|z| (z - most).exp()).sum();
                 let all = most + sum.ln();
-                logits
-                    .zip(wanted)
-                    .map(|(z, wanted)| wanted * (all - z))
-                    .sum()
+                logits.zip(wanted).map(|(z, wanted)| wanted * (all - z)).sum()
             }
             // ln(1 + e^z) - wanted z, without overflow.
             Task::Sigmoid => logits
@@ -169,19 +156,12 @@ impl Objective {
         let wanted = self.wanted(text);
         match self.task {
             Task::Softmax => {
-                let best =
-                    (1..logits.len()).fold(
-                        0,
-                        |best, at| {
-                            if logits[at] > logits[best] { at } else { best }
-                        },
-                    );
+                let best = (1..logits.len()).fold(0, |best, at| {
+                    if logits[at] > logits[best] { at } else { best }
+                });
                 logits.iter().all(|z| z.is_finite()) && wanted[best] > 0.5
             }
-            Task::Sigmoid => logits
-                .iter()
-                .zip(wanted)
-                .all(|(z, w)| (*z > 0.0) == (*w > 0.5)),
+            Task::Sigmoid => logits.iter().zip(wanted).all(|(z, w)| (*z > 0.0) == (*w > 0.5)),
             _ => false,
         }
     }
@@ -202,17 +182,8 @@ mod tests {
             Targets::Multi(vec![vec![0, 2], vec![]]),
             Targets::Values(vec![3.0, -1.0]),
         ] {
-            let outputs = if targets.task() == Task::Regression {
-                1
-            } else {
-                3
-            };
-            let objective = Objective::new(
-                &targets,
-                outputs,
-                standard,
-                Some(&[2.0, 1.0, 0.5][..outputs]),
-            );
+            let outputs = if targets.task() == Task::Regression { 1 } else { 3 };
+            let objective = Objective::new(&targets, outputs, standard, Some(&[2.0, 1.0, 0.5][..outputs]));
             let said = vec![0.2; 2 * outputs];
             for objective in [objective.softened(&said, 0.3), objective] {
                 for text in 0..2 {

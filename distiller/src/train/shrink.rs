@@ -51,12 +51,7 @@ impl Full {
         }
         NGramRows::Exact {
             kinds: self.kinds,
-            rows: self
-                .ngrams
-                .iter()
-                .copied()
-                .zip(self.tokens.len() as u32..)
-                .collect(),
+            rows: self.ngrams.iter().copied().zip(self.tokens.len() as u32..).collect(),
         }
     }
 
@@ -102,10 +97,7 @@ impl Full {
 pub(super) fn counts(texts: &Texts, rows: usize) -> Vec<f32> {
     let mut counts = vec![0.0; rows];
     for text in 0..texts.len() {
-        texts
-            .ids(text)
-            .iter()
-            .for_each(|&id| counts[id as usize] += 1.0);
+        texts.ids(text).iter().for_each(|&id| counts[id as usize] += 1.0);
     }
     counts
 }
@@ -128,11 +120,7 @@ pub(super) fn factorize(
         .zip(counts)
         .flat_map(|(row, count)| row.iter().map(move |x| x * count.sqrt()))
         .collect();
-    let axes = principal_axes(MatRef::from_row_major_slice(
-        &weighted,
-        counts.len(),
-        outputs,
-    ))?;
+    let axes = principal_axes(MatRef::from_row_major_slice(&weighted, counts.len(), outputs))?;
     let axes = axes.first(dims.min(outputs));
     let mut factors = multiply(rows, axes.as_ref());
     // Values of about 1.
@@ -179,11 +167,7 @@ impl Selection {
         let vocabulary = setting.vocabulary;
         let first_ngram = full.tokens.len() as u32;
         let kept = &order[..count];
-        let mut rows: Vec<u32> = kept
-            .iter()
-            .copied()
-            .filter(|&row| row < first_ngram)
-            .collect();
+        let mut rows: Vec<u32> = kept.iter().copied().filter(|&row| row < first_ngram).collect();
         rows.sort_unstable();
         let unk = vocabulary.tokenizer.unk;
         let mut tokens = vec![unk];
@@ -221,8 +205,7 @@ impl Selection {
             let numbers: std::collections::HashMap<u32, u32> =
                 full.ngrams.iter().copied().zip(first_ngram..).collect();
             let before = setting.words.split(vocabulary, &of_full);
-            for (before, after) in renumbered(setting.texts, &before, &splits, full.kinds, &wanted)
-            {
+            for (before, after) in renumbered(setting.texts, &before, &splits, full.kinds, &wanted) {
                 ngrams.push(numbers[&before]);
                 hashes.push(after);
             }
@@ -254,13 +237,7 @@ impl Selection {
     ) -> Result<Self> {
         let outputs = setting.labels.len();
         let row = shape.codec.row_len(shape.dims) as f64;
-        let bytes = |at: usize| {
-            row + if at < full.tokens.len() {
-                TOKEN_BYTES
-            } else {
-                NGRAM_BYTES
-            }
-        };
+        let bytes = |at: usize| row + if at < full.tokens.len() { TOKEN_BYTES } else { NGRAM_BYTES };
         let gains: Vec<f64> = full
             .contributions
             .chunks_exact(outputs)
@@ -272,11 +249,7 @@ impl Selection {
             })
             .collect();
         let mut order: Vec<u32> = (0..gains.len() as u32).collect();
-        order.sort_by(|&a, &b| {
-            gains[b as usize]
-                .total_cmp(&gains[a as usize])
-                .then(a.cmp(&b))
-        });
+        order.sort_by(|&a, &b| gains[b as usize].total_cmp(&gains[a as usize]).then(a.cmp(&b)));
         let fitting = |room: f64| {
             let mut left = room;
             let fits = order.iter().take_while(|&&at| {
@@ -306,11 +279,7 @@ impl Selection {
             if (0.0..bytes(0).max(setting.flash as f64 * 0.002)).contains(&spare) {
                 break;
             }
-            room += if spare < 0.0 {
-                spare * 1.05 - 8.0
-            } else {
-                spare * 0.98
-            };
+            room += if spare < 0.0 { spare * 1.05 - 8.0 } else { spare * 0.98 };
         }
         best.ok_or(Error::FlashTooSmall {
             asked: setting.flash,
@@ -369,16 +338,11 @@ impl Selection {
             shape.blank_layers(setting.labels.len()),
         );
         let softmax = setting.task == Task::Softmax;
-        self.image(
-            setting,
-            shape.codec,
-            &network,
-            &Calibration {
-                factors: vec![1.0; setting.labels.len()],
-                shift: 0.0,
-                out_of_scope: softmax.then_some(0.0),
-            },
-        )
+        self.image(setting, shape.codec, &network, &Calibration {
+            factors: vec![1.0; setting.labels.len()],
+            shift: 0.0,
+            out_of_scope: softmax.then_some(0.0),
+        })
     }
 
     /// The image of a network with this selection's rows.
@@ -392,12 +356,7 @@ impl Selection {
         let dims = network.dims();
         let rows = network.rows();
         let row = |at: u32| &rows[at as usize * dims..][..dims];
-        let of_tokens: Vec<f32> = self
-            .new_ids
-            .iter()
-            .flat_map(|&id| row(id))
-            .copied()
-            .collect();
+        let of_tokens: Vec<f32> = self.new_ids.iter().flat_map(|&id| row(id)).copied().collect();
         let of_ngrams: Vec<f32> = self.table.as_ref().map_or_else(Vec::new, |table| {
             let indices = table.indices().iter();
             indices
@@ -491,13 +450,7 @@ impl Calibration {
     fn layers(&self, layers: &[Dense]) -> Vec<Layer> {
         let last = layers.len() - 1;
         let stored = |(at, layer): (usize, &Dense)| {
-            let factor = |output: usize| {
-                if at == last {
-                    self.factors[output]
-                } else {
-                    1.0
-                }
-            };
+            let factor = |output: usize| if at == last { self.factors[output] } else { 1.0 };
             let shift = if at == last { self.shift } else { 0.0 };
             let (mut weights, mut scales) = (Vec::new(), Vec::new());
             for (output, of_output) in layer.weights().chunks_exact(layer.inputs).enumerate() {
@@ -505,20 +458,14 @@ impl Calibration {
                 let step = largest / 127.0;
                 scales.push(step * factor(output));
                 weights.extend(of_output.iter().map(|w| {
-                    if step > 0.0 {
-                        (w / step).round() as i8
-                    } else {
-                        0
-                    }
+                    if step > 0.0 { (w / step).round() as i8 } else { 0 }
                 }));
             }
             let biases = layer.biases().iter().enumerate();
             Layer {
                 weights,
                 scales,
-                biases: biases
-                    .map(|(output, bias)| bias * factor(output) + shift)
-                    .collect(),
+                biases: biases.map(|(output, bias)| bias * factor(output) + shift).collect(),
             }
         };
         layers.iter().enumerate().map(stored).collect()

@@ -19,9 +19,7 @@ const UNKNOWN: &str = "[UNK]";
 /// # Errors
 /// [`Error::Tokenizer`] if no vocabulary can be learned.
 pub fn learn_vocabulary(texts: &[String]) -> Result<StaticModel> {
-    let wrong = |e: tokenizers::Error| Error::Tokenizer {
-        what: e.to_string(),
-    };
+    let wrong = |e: tokenizers::Error| Error::Tokenizer { what: e.to_string() };
     let mut tokenizer = TokenizerBuilder::<
         WordPiece,
         NormalizerWrapper,
@@ -40,16 +38,14 @@ pub fn learn_vocabulary(texts: &[String]) -> Result<StaticModel> {
         .show_progress(false)
         .special_tokens(vec![AddedToken::from(UNKNOWN, true)])
         .build();
-    tokenizer.train(&mut trainer, texts.iter()).map_err(wrong)?;
+    tokenizer
+        .train(&mut trainer, texts.iter())
+        .map_err(wrong)?;
     let text = tokenizer.to_string(false).map_err(wrong)?;
     let mut tokenizer: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| Error::Tokenizer {
-            what: e.to_string(),
-        })?;
+        serde_json::from_str(&text).map_err(|e| Error::Tokenizer { what: e.to_string() })?;
     tokenizer["model"]["unk_token"] = json!(UNKNOWN);
-    let tokens = tokenizer["model"]["vocab"]
-        .as_object()
-        .map_or(0, serde_json::Map::len);
+    let tokens = tokenizer["model"]["vocab"].as_object().map_or(0, serde_json::Map::len);
     Ok(StaticModel {
         tokenizer,
         rows: Rows::F32(vec![0.0; tokens]),

@@ -20,8 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, convert, distill, encode, eval, inspect, pareto, pretrain, report, tokenize, train,
-    verify,
+    bench, convert, distill, encode, eval, inspect, pareto, pretrain, report, tokenize, train, verify,
 };
 use crate::error::Error;
 

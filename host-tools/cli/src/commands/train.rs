@@ -76,12 +76,7 @@ pub struct Args {
     codec: Option<Codec>,
 
     /// Which n-grams may have rows: pairs of neighbouring tokens, pairs with one token between, triples
-    #[arg(
-        long,
-        value_name = "KINDS",
-        value_delimiter = ',',
-        default_value = "pairs"
-    )]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', default_value = "pairs")]
     ngrams: Vec<NGramKind>,
 
     /// Units of a hidden layer between rows and labels
@@ -131,11 +126,7 @@ fn percentage(text: &str) -> std::result::Result<f64, String> {
 
 pub fn run(args: &Args) -> Result<()> {
     let ending = if args.frozen { "fvhead" } else { "fvec" };
-    if args
-        .output
-        .extension()
-        .is_none_or(|found| !found.eq_ignore_ascii_case(ending))
-    {
+    if args.output.extension().is_none_or(|found| !found.eq_ignore_ascii_case(ending)) {
         return Err(Error::Arguments(format!(
             "{}: a {} is written to a file that ends in .{ending}; name one",
             args.output.display(),
@@ -151,10 +142,7 @@ pub fn run(args: &Args) -> Result<()> {
         None => None,
     };
     let options = TrainOptions {
-        ngrams: args
-            .ngrams
-            .iter()
-            .fold(0, |kinds, kind| kinds | kind.bits()),
+        ngrams: args.ngrams.iter().fold(0, |kinds, kind| kinds | kind.bits()),
         dims: args.dims,
         codec: args.codec,
         hidden: args.hidden,
@@ -173,15 +161,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let random = args.base.is_none();
     let image = image_options(Codec::Int8);
-    let made = train(
-        &base,
-        random,
-        &examples,
-        dev.as_ref(),
-        &options,
-        &image,
-        &Bar::default(),
-    )?;
+    let made = train(&base, random, &examples, dev.as_ref(), &options, &image, &Bar::default())?;
     write_file(&args.output, &made.image)?;
     report(args, &examples, &made);
     Ok(())
@@ -220,19 +200,10 @@ fn train_frozen(
 
 /// Says on stderr what was tried and what was made.
 fn report(args: &Args, examples: &LabelledTexts, made: &Trained) {
-    let Some(chosen) = made.tried.first() else {
-        return;
-    };
+    let Some(chosen) = made.tried.first() else { return };
     let task = examples.targets.task();
     if made.tried.len() > 1 {
-        let header = [
-            "dimensions",
-            "codec",
-            "tokens",
-            "n-grams",
-            "loss",
-            "accuracy",
-        ];
+        let header = ["dimensions", "codec", "tokens", "n-grams", "loss", "accuracy"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(made.tried.iter().map(|tried| {
             vec![
@@ -247,10 +218,7 @@ fn report(args: &Args, examples: &LabelledTexts, made: &Trained) {
                 },
             ]
         }));
-        eprint!(
-            "tried on texts not learned, the chosen one first:\n{}",
-            table(&rows)
-        );
+        eprint!("tried on texts not learned, the chosen one first:\n{}", table(&rows));
     }
     let accuracy = match task {
         Task::Regression => format!("loss {:.4}", chosen.loss),
@@ -268,11 +236,7 @@ fn report(args: &Args, examples: &LabelledTexts, made: &Trained) {
         chosen.dims,
         chosen.codec,
         made.image.len(),
-        if made.split {
-            "the tenth held out before it was learned too"
-        } else {
-            "the dev texts"
-        },
+        if made.split { "the tenth held out before it was learned too" } else { "the dev texts" },
     );
 }
 
@@ -284,33 +248,20 @@ fn label_weights(asked: Option<&str>, examples: &LabelledTexts) -> Result<Option
     if asked == "balanced" {
         let mut counts = vec![0_usize; labels.len()];
         match &examples.targets {
-            Targets::Single(of_texts) => of_texts
-                .iter()
-                .for_each(|&label| counts[label as usize] += 1),
+            Targets::Single(of_texts) => of_texts.iter().for_each(|&label| counts[label as usize] += 1),
             Targets::Multi(of_texts) => {
-                of_texts
-                    .iter()
-                    .flatten()
-                    .for_each(|&label| counts[label as usize] += 1);
+                of_texts.iter().flatten().for_each(|&label| counts[label as usize] += 1);
             }
             Targets::Values(_) => return wrong("numbers have no classes; leave it out".to_owned()),
         }
         let all: usize = counts.iter().sum();
         let even = all as f32 / labels.len() as f32;
-        return Ok(Some(
-            counts
-                .iter()
-                .map(|&count| even / count.max(1) as f32)
-                .collect(),
-        ));
+        return Ok(Some(counts.iter().map(|&count| even / count.max(1) as f32).collect()));
     }
     let mut weights = vec![1.0; labels.len()];
     for pair in asked.split(',') {
         let parsed = pair.rsplit_once('=').and_then(|(label, weight)| {
-            let weight = weight
-                .parse()
-                .ok()
-                .filter(|w: &f32| w.is_finite() && *w > 0.0)?;
+            let weight = weight.parse().ok().filter(|w: &f32| w.is_finite() && *w > 0.0)?;
             Some((label, weight))
         });
         let Some((label, weight)) = parsed else {
@@ -347,10 +298,5 @@ fn is_teacher(folder: &Path) -> bool {
 fn distilled(teacher: &str) -> Result<StaticModel> {
     let source = TeacherSource::open(teacher)?;
     let loaded = Backend::Candle.load(&source, flashvec_distiller::Device::Cpu)?;
-    Ok(distill(
-        &*loaded,
-        &source,
-        &DistillOptions::default(),
-        &Bar::default(),
-    )?)
+    Ok(distill(&*loaded, &source, &DistillOptions::default(), &Bar::default())?)
 }
