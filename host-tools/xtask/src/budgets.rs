@@ -27,9 +27,10 @@ const HEADER: &str = "\
 # Bytes of RAM and code on each target, for each version of rustc they were measured with: a 256-dimensional
 # int8 image, texts of tests/host/src/texts.rs, the profile of tests/device. Instructions a token, for an image in each
 # codec. Of classifying: a 32-dimensional int4 image with pairs of tokens and 77 labels, instructions a text. Of a few-shot
-# classifier: the code that it adds, RAM with a state of four labels, instructions to classify a text.
+# classifier: the code that it adds, RAM with a state of four labels, instructions to classify a text. Of the firmware
+# example voice-assistant: flash with the model, variables and stack, instructions a test text of Snips.
 # `cargo xtask device-test` fails when a figure has moved by more than 3 percent, down as well as up;
-# `cargo xtask device-test --accept` rewrites this file.
+# `cargo xtask device-test --accept` rewrites them, `cargo xtask examples --accept` those of the example.
 ";
 
 /// The figures of one target.
@@ -108,9 +109,9 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
             }
             (of.target.to_owned(), Value::Table(numbers))
         });
-        committed.insert(rustc.to_owned(), Value::Table(table.collect()));
-        println!("    wrote {}", path().display());
-        return shell::write(&path(), format!("{HEADER}\n{committed}"));
+        // The examples' figures stay.
+        subtable(&mut committed, rustc).extend(table);
+        return store(&committed);
     }
     let Some(of_compiler) = committed.get(rustc) else {
         println!("    no committed figures for rustc {rustc}: only the limits were checked");
@@ -142,7 +143,7 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
                     of.target
                 ));
             };
-            if found.abs_diff(stored) * 100 > stored * TOLERANCE {
+            if moved(stored, found) {
                 return fail(format!(
                     "{}: {name} moved from {stored} to {found} {unit}; if that is meant, run with --accept",
                     of.target
@@ -152,6 +153,68 @@ pub fn check(figures: &[Figures], rustc: &str, accept: bool) -> Result<()> {
     }
     println!("    all within {TOLERANCE} % of the committed figures for rustc {rustc}");
     Ok(())
+}
+
+/// Holds what an example takes on a target against the committed figures of this compiler, or commits them.
+pub fn check_example(
+    example: &str,
+    target: &str,
+    figures: &[(&str, u64)],
+    rustc: &str,
+    accept: bool,
+) -> Result<()> {
+    let mut committed = load()?;
+    if accept {
+        let figures = figures
+            .iter()
+            .map(|&(name, figure)| (name.to_owned(), Value::Integer(figure as i64)));
+        let of_example = subtable(subtable(&mut committed, rustc), example);
+        of_example.insert(target.to_owned(), Value::Table(figures.collect()));
+        return store(&committed);
+    }
+    let Some(of_compiler) = committed.get(rustc) else {
+        println!("    no committed figures for rustc {rustc}");
+        return Ok(());
+    };
+    let of_target = of_compiler
+        .get(example)
+        .and_then(|example| example.get(target));
+    for &(name, found) in figures {
+        let stored = of_target.and_then(|of| of.get(name)?.as_integer());
+        match stored.and_then(|stored| u64::try_from(stored).ok()) {
+            Some(stored) if moved(stored, found) => {
+                return fail(format!(
+                    "{example} on {target}: {name} moved from {stored} to {found}; if that is meant, run `cargo xtask examples --accept`"
+                ));
+            }
+            Some(_) => {}
+            None => {
+                return fail(format!(
+                    "tests/budgets.toml has no {name} of {example} for {target}: run `cargo xtask examples --accept`"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn moved(stored: u64, found: u64) -> bool {
+    found.abs_diff(stored) * 100 > stored * TOLERANCE
+}
+
+/// The table of this name, made if there is none.
+fn subtable<'t>(table: &'t mut Table, name: &str) -> &'t mut Table {
+    let none = || Value::Table(Table::new());
+    let entry = table.entry(name.to_owned()).or_insert_with(none);
+    if !entry.is_table() {
+        *entry = none();
+    }
+    entry.as_table_mut().expect("made one")
+}
+
+fn store(committed: &Table) -> Result<()> {
+    println!("    wrote {}", path().display());
+    shell::write(&path(), format!("{HEADER}\n{committed}"))
 }
 
 fn within(target: &str, what: &str, bytes: u64, of: &str, limit: u64) -> Result<()> {

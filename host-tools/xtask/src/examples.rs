@@ -6,17 +6,25 @@ use std::time::Duration;
 
 use crate::shell::{self, Result, fail, say};
 use crate::toolchain::Toolchain;
+use crate::voice_assistant;
 
 /// Folder and target of each example that QEMU runs.
-pub const EXAMPLES: [(&str, &str); 2] = [
+pub const EXAMPLES: [(&str, &str); 4] = [
     ("qemu-cortex-m", "thumbv7em-none-eabihf"),
     ("qemu-riscv32", "riscv32imc-unknown-none-elf"),
+    ("voice-assistant", "thumbv6m-none-eabi"),
+    ("voice-assistant", "thumbv7em-none-eabihf"),
 ];
+
+/// Where an example is.
+pub fn folder(name: &str) -> String {
+    format!("firmware-examples/{name}")
+}
 
 /// Runs each example and compares what it logs with its `expected.txt`, or rewrites that.
 pub fn run(toolchain: &Toolchain, accept: bool) -> Result<()> {
     for (name, target) in EXAMPLES {
-        let folder = format!("firmware-examples/{name}");
+        let folder = folder(name);
         say(
             &format!("cargo run in {folder}"),
             "what a firmware author copies must work, and log what it did",
@@ -55,7 +63,7 @@ pub fn run(toolchain: &Toolchain, accept: bool) -> Result<()> {
             ));
         }
     }
-    Ok(())
+    voice_assistant::test(toolchain, accept)
 }
 
 /// Counts of instructions vary with the compiler: `expected.txt` has N in their place.

@@ -24,6 +24,7 @@ mod setup;
 mod shell;
 mod suite;
 mod toolchain;
+mod voice_assistant;
 
 /// Sets up, shows and tests flashvec, emulated microcontrollers included.
 #[derive(Parser)]
@@ -73,6 +74,14 @@ enum Command {
     DebTest {
         /// arm64 or armhf; both if absent.
         architecture: Option<String>,
+    },
+    /// Runs the firmware examples and compares what they print with what is committed, and with this machine's bits.
+    ///
+    /// Example: cargo xtask examples
+    Examples {
+        /// Take their output, and the voice assistant's RAM, flash and instructions, as the new truth.
+        #[arg(long)]
+        accept: bool,
     },
     /// Encodes texts on every emulated part and compares the bits with this machine's.
     ///
@@ -182,6 +191,9 @@ fn main() -> ExitCode {
         Command::BoardTest => boards::test(),
         Command::Deb { architecture } => package::run(architecture.as_deref()),
         Command::DebTest { architecture } => package::test(architecture.as_deref()),
+        Command::Examples { accept } => {
+            setup::run().and_then(|toolchain| examples::run(&toolchain, accept))
+        }
         Command::DeviceTest {
             image,
             texts,

@@ -9,10 +9,11 @@ use crate::toolchain::{self, Toolchain};
 use crate::{boards, device, examples, inputs, libtorch, setup};
 
 /// Crates outside the workspace, which formats and lints do not reach by themselves.
-const FIRMWARE: [&str; 3] = [
+const FIRMWARE: [&str; 4] = [
     "tests/device",
     "firmware-examples/qemu-cortex-m",
     "firmware-examples/qemu-riscv32",
+    "firmware-examples/voice-assistant",
 ];
 
 /// Fuzz targets, and how long each runs.
@@ -156,7 +157,7 @@ fn clippy_firmware(toolchain: &Toolchain) -> Result<()> {
         shell::run(&mut toolchain.clippy("tests/device", part.target, &classify)?)?;
     }
     for (name, target) in EXAMPLES {
-        shell::run(&mut toolchain.clippy(&format!("firmware-examples/{name}"), target, &[])?)?;
+        shell::run(&mut toolchain.clippy(&examples::folder(name), target, &[])?)?;
     }
     Ok(())
 }
