@@ -24,7 +24,7 @@ pub use compress::{CompressOptions, Compressed, Pruning, compress, count_tokens}
 pub use distill::{DistillOptions, distill};
 pub use error::{Error, Result};
 pub use labelled::{LabelledTexts, Targets};
-pub use model::{Provenance, Rows, StaticModel};
+pub use model::{Pipeline, Provenance, Rows, StaticModel};
 pub use progress::{Bar, Progress, Silent};
 pub use quantize::{Quantization, Rotation, RowScale};
 pub use source::{Prompt, TeacherSource};

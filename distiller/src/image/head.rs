@@ -9,6 +9,7 @@ use flashvec::head_layout::{
 use flashvec::image::{CRC_OFFSET, crc32};
 
 use crate::error::{Error, Result};
+use crate::tensors::values;
 
 /// A layer: output *o* is the sum of weight × input, times `scales[o]`, plus `biases[o]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,35 @@ pub struct Layer {
     pub scales: Vec<f32>,
     /// One an output, of a magnitude of at most a million.
     pub biases: Vec<f32>,
+}
+
+impl Layer {
+    /// A layer of floats, each output's weights rounded to its own scale. `weights` are output by output, `inputs` each,
+    /// at least one; `biases` one an output.
+    pub fn from_floats(weights: &[f32], inputs: usize, biases: &[f32]) -> Self {
+        let (mut integers, mut scales) = (Vec::with_capacity(weights.len()), Vec::new());
+        for of_output in weights.chunks_exact(inputs) {
+            let largest = of_output.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
+            let step = largest / 127.0;
+            scales.push(step);
+            let integer = |w: &f32| if step > 0.0 { (w / step).round() as i8 } else { 0 };
+            integers.extend(of_output.iter().map(integer));
+        }
+        Self {
+            weights: integers,
+            scales,
+            biases: biases.to_vec(),
+        }
+    }
+
+    /// The weights as floats, output by output.
+    pub fn to_floats(&self) -> Vec<f32> {
+        let inputs = self.weights.len().checked_div(self.scales.len());
+        let rows = self.weights.chunks_exact(inputs.unwrap_or(0).max(1));
+        rows.zip(&self.scales)
+            .flat_map(|(row, scale)| row.iter().map(move |&w| f32::from(w) * scale))
+            .collect()
+    }
 }
 
 /// A head.
@@ -35,6 +65,39 @@ pub struct HeadParts {
 }
 
 impl HeadParts {
+    /// Reads a section that [`flashvec::Model`] or [`flashvec::Head`] has checked; `None` for any other.
+    pub(super) fn from_section(section: &[u8]) -> Option<Self> {
+        let (header, mut rest) = postcard::take_from_bytes::<HeadHeader>(section).ok()?;
+        let mut labels = Vec::with_capacity(header.labels.into());
+        for _ in 0..header.labels {
+            let (&len, after) = rest.split_first()?;
+            let (name, after) = after.split_at_checked(len.into())?;
+            labels.push(std::str::from_utf8(name).ok()?.to_owned());
+            rest = after;
+        }
+        let mut layers = Vec::new();
+        let mut inputs = usize::from(header.inputs);
+        let hidden = Some(header.hidden).filter(|&outputs| outputs > 0);
+        for outputs in hidden.into_iter().chain([header.labels]) {
+            let outputs = usize::from(outputs);
+            let (scales, after) = rest.split_at_checked(4 * outputs)?;
+            let (biases, after) = after.split_at_checked(4 * outputs)?;
+            let (weights, after) = after.split_at_checked(inputs * outputs)?;
+            layers.push(Layer {
+                weights: weights.iter().map(|byte| byte.cast_signed()).collect(),
+                scales: values(scales, f32::from_le_bytes).collect(),
+                biases: values(biases, f32::from_le_bytes).collect(),
+            });
+            (rest, inputs) = (after, outputs);
+        }
+        Some(Self {
+            task: header.task,
+            labels,
+            layers,
+            out_of_scope: header.out_of_scope,
+        })
+    }
+
     /// The section's bytes, for embeddings of `inputs` dimensions.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use flashvec::head_layout::PRELUDE_LEN;
 use flashvec::image::{Image, SectionKind};
 use flashvec::ngrams_layout::{GROUP, GROUP_LEN, HEAD_LEN, MAX_BUCKET_BITS};
 use flashvec::{Codec, charmap_layout, vocabulary_layout};
@@ -9,7 +10,9 @@ use half::f16;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::model::{Provenance, Rows, StaticModel};
+use crate::model::{Pipeline, Provenance, Rows, StaticModel};
+
+use super::HeadParts;
 
 /// Longest token that is spelled, in bytes: far above any vocabulary's.
 pub const LONGEST_TOKEN: usize = 4096;
@@ -22,16 +25,71 @@ pub const LONGEST_TOKEN: usize = 4096;
 /// [`Error::Image`] names `path` and what is wrong with the image; [`Error::Model`] if it is a classifier's, whose
 /// head and n-grams a model has no place for.
 pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
-    let image_error = |source| Error::Image {
-        path: path.to_owned(),
-        source,
-    };
-    let model = flashvec::Model::from_bytes(bytes).map_err(image_error)?;
+    let image_error = damaged(path);
     let image = Image::parse(bytes).map_err(image_error)?;
-    if model.head().is_some() || model.ngram_count() > 0 {
+    if image.find(SectionKind::Head).is_some() {
         return Err(Error::Model {
             what: format!(
-                "{}: a classifier's image, whose head and n-grams a Model2Vec folder cannot hold; give an image without",
+                "{}: a classifier's image, and only its rows could be used here; give an image without a head",
+                path.display()
+            ),
+        });
+    }
+    read_rows(bytes, path)
+}
+
+/// Turns an image back into a model and the head that it has, if any; see [`read_image`].
+///
+/// # Errors
+///
+/// [`Error::Image`] names `path` and what is wrong with the image; [`Error::Model`] if it has n-grams, which a model has no
+/// place for.
+pub fn read_classifier(bytes: &[u8], path: &Path) -> Result<Pipeline> {
+    let model = read_rows(bytes, path)?;
+    let image = Image::parse(bytes).map_err(damaged(path))?;
+    let section = image.find(SectionKind::Head);
+    Ok(Pipeline {
+        model,
+        head: section.map(|section| head_parts(section, path)).transpose()?,
+    })
+}
+
+/// The head in a head file, which belongs beside the image `base`.
+///
+/// # Errors
+///
+/// [`Error::Image`] names `path` and what is wrong with the file, or that it is another image's; [`flashvec::Error`] of `base`
+/// are named likewise.
+pub fn read_head(file: &[u8], path: &Path, base: &[u8]) -> Result<HeadParts> {
+    let base = flashvec::Model::from_bytes(base).map_err(damaged(path))?;
+    flashvec::Head::from_bytes(file, &base).map_err(damaged(path))?;
+    // Its own length, which the file may go on behind.
+    let len = number(file, 8, 4).min(file.len());
+    head_parts(&file[PRELUDE_LEN..len], path)
+}
+
+fn head_parts(section: &[u8], path: &Path) -> Result<HeadParts> {
+    let broken = flashvec::Error::Damaged(flashvec::Part::Head);
+    HeadParts::from_section(section).ok_or_else(|| damaged(path)(broken))
+}
+
+fn damaged(path: &Path) -> impl Fn(flashvec::Error) -> Error {
+    move |source| Error::Image {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The model in an image without n-grams.
+fn read_rows(bytes: &[u8], path: &Path) -> Result<StaticModel> {
+    let image_error = damaged(path);
+    let model = flashvec::Model::from_bytes(bytes).map_err(&image_error)?;
+    let image = Image::parse(bytes).map_err(&image_error)?;
+    if model.ngram_count() > 0 {
+        return Err(Error::Model {
+            what: format!(
+                "{}: an image with rows of n-grams, which a model of tokens has no place for; give one without, as \
+                 `flashvec train --ngrams none` makes it",
                 path.display()
             ),
         });
@@ -39,7 +97,7 @@ pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
     let header = model.header();
     let added = image
         .section(SectionKind::AddedTokens)
-        .map_err(image_error)?;
+        .map_err(&image_error)?;
 
     let mut values = Vec::with_capacity(model.token_count() * model.dims());
     let mut row = vec![0.0; model.dims()];
@@ -47,7 +105,7 @@ pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
     let mut vocabulary = Map::with_capacity(model.token_count());
     let mut tokens = Vec::with_capacity(model.token_count());
     for id in 0..header.token_count {
-        model.vector(id, &mut row).map_err(image_error)?;
+        model.vector(id, &mut row).map_err(&image_error)?;
         values.extend_from_slice(&row);
         let token = model.token(id, &mut buffer).ok_or_else(|| Error::Model {
             what: format!("{}: token {id} has no UTF-8 spelling", path.display()),
