@@ -5,8 +5,8 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use flashvec::{Codec, ImageFile, Model};
-use flashvec_distiller::image::{ImageOptions, write_image};
-use flashvec_distiller::{Bar, Quantization, Rows, StaticModel, model2vec};
+use flashvec_distiller::image::{HeadParts, ImageOptions, write_pipeline};
+use flashvec_distiller::{Bar, Pipeline, Quantization, Rows, StaticModel, model2vec};
 
 use crate::error::{Error, Result};
 
@@ -36,10 +36,12 @@ impl ModelFile {
     /// Opens an image, or a Model2Vec folder as the image that `convert` would make of it.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = if path.is_dir() {
-            let model = model2vec::read(&path.to_string_lossy())?;
-            Bytes::Made(write_image(
+            let Pipeline { model, head } = model2vec::read_pipeline(&path.to_string_lossy())?;
+            let head = head.as_ref();
+            Bytes::Made(write_pipeline(
                 &model,
-                &image_options(codec_of(&model)),
+                head,
+                &image_options(image_codec(&model, head)),
                 &Bar::default(),
             )?)
         } else {
@@ -86,6 +88,14 @@ pub fn codec_of(model: &StaticModel) -> Codec {
         Rows::F32(_) => Codec::F32,
         Rows::F16(_) => Codec::F16,
         Rows::I8(_) => Codec::Int8,
+    }
+}
+
+/// The codec that keeps a model's rows as an image can have them: a head needs integers.
+pub fn image_codec(model: &StaticModel, head: Option<&HeadParts>) -> Codec {
+    match head {
+        None => codec_of(model),
+        Some(_) => Codec::Int8,
     }
 }
 
