@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 const TOLERANCE: f64 = 0.02;
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pipelines").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/pipelines")
+        .join(name)
 }
 
 fn read(name: &str) -> (Pipeline, HeadParts) {
@@ -43,7 +45,12 @@ fn expected(name: &str) -> Vec<(String, Vec<f64>)> {
     let expected = fs::read(folder(name).join("expected_scores.json")).unwrap();
     let expected: Value = serde_json::from_slice(&expected).unwrap();
     let scores = |scores: &Value| {
-        scores.as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect()
+        scores
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|score| score.as_f64().unwrap())
+            .collect()
     };
     let texts = expected["texts"].as_array().unwrap().iter();
     texts
@@ -56,13 +63,22 @@ fn expected(name: &str) -> Vec<(String, Vec<f64>)> {
 fn scores(image: &[u8], text: &str) -> Vec<f32> {
     let model = Model::from_bytes(image).unwrap();
     let mut scratch = vec![0; model.scratch_len()];
-    model.classify(text, &mut scratch).unwrap().scores().to_vec()
+    model
+        .classify(text, &mut scratch)
+        .unwrap()
+        .scores()
+        .to_vec()
 }
 
 #[test]
 fn images_score_as_python_does() {
     let cases = [
-        ("softmax", Task::Softmax, 0, vec!["lights off", "lights on", "musique, ça", "weather"]),
+        (
+            "softmax",
+            Task::Softmax,
+            0,
+            vec!["lights off", "lights on", "musique, ça", "weather"],
+        ),
         ("softmax-hidden", Task::Softmax, 9, vec!["10", "20", "30"]),
         ("sigmoid", Task::Sigmoid, 5, vec!["home", "fun", "food"]),
         ("regression", Task::Regression, 6, vec!["0", "1"]),
@@ -73,16 +89,29 @@ fn images_score_as_python_does() {
         let image = write_pipeline(&model, head.as_ref(), &options(Codec::Int8), &Silent).unwrap();
         let read = Model::from_bytes(&image).unwrap();
         let head = read.head().unwrap();
-        assert_eq!((head.task(), head.hidden(), head.out_of_scope()), (task, hidden, None), "{name}");
-        let found: Vec<_> = (0..head.label_count()).filter_map(|at| head.label(at)).collect();
+        assert_eq!(
+            (head.task(), head.hidden(), head.out_of_scope()),
+            (task, hidden, None),
+            "{name}"
+        );
+        let found: Vec<_> = (0..head.label_count())
+            .filter_map(|at| head.label(at))
+            .collect();
         assert_eq!(found, labels);
         for (text, expected) in expected(name) {
             let found = scores(&image, &text);
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {
-                let size = if task == Task::Regression { 1.0 + expected.abs() } else { 1.0 };
+                let size = if task == Task::Regression {
+                    1.0 + expected.abs()
+                } else {
+                    1.0
+                };
                 let error = (f64::from(*found) - expected).abs();
-                assert!(error <= TOLERANCE * size, "{name}, {text:?}: {found} for {expected}");
+                assert!(
+                    error <= TOLERANCE * size,
+                    "{name}, {text:?}: {found} for {expected}"
+                );
             }
         }
     }
@@ -96,7 +125,10 @@ fn coarse_rows_are_not_rotated_either() {
     let image = write_pipeline(&model, head.as_ref(), &rotated, &Silent).unwrap();
     for (text, expected) in expected("softmax") {
         for (found, expected) in scores(&image, &text).iter().zip(&expected) {
-            assert!((f64::from(*found) - expected).abs() < 0.1, "{text:?}: {found} for {expected}");
+            assert!(
+                (f64::from(*found) - expected).abs() < 0.1,
+                "{text:?}: {found} for {expected}"
+            );
         }
     }
     let floats = write_pipeline(&model, head.as_ref(), &options(Codec::F32), &Silent);
@@ -118,25 +150,45 @@ fn an_image_goes_back_to_a_folder_and_loses_nothing() {
         let target = place.path().join("folder");
         for _ in 0..2 {
             // A classifier's folder may be replaced like any other.
-            model2vec::write_pipeline(&back.model, back.head.as_ref(), &target, RowType::F32).unwrap();
+            model2vec::write_pipeline(&back.model, back.head.as_ref(), &target, RowType::F32)
+                .unwrap();
         }
         let again = read_path(&target).unwrap();
         let again_head = again.head.unwrap();
-        assert_eq!((again_head.task, &again_head.labels), (head.task, &head.labels));
+        assert_eq!(
+            (again_head.task, &again_head.labels),
+            (head.task, &head.labels)
+        );
         assert_eq!(again_head.out_of_scope, head.out_of_scope);
         for (layer, again) in head.layers.iter().zip(&again_head.layers) {
-            assert_eq!((&layer.weights, &layer.biases), (&again.weights, &again.biases));
+            assert_eq!(
+                (&layer.weights, &layer.biases),
+                (&again.weights, &again.biases)
+            );
             for (scale, again) in layer.scales.iter().zip(&again.scales) {
                 assert!((scale - again).abs() <= scale * 1e-6, "{scale} {again}");
             }
         }
-        let image_again = write_pipeline(&again.model, Some(&again_head), &options(Codec::Int8), &Silent).unwrap();
+        let image_again = write_pipeline(
+            &again.model,
+            Some(&again_head),
+            &options(Codec::Int8),
+            &Silent,
+        )
+        .unwrap();
         for (text, _) in expected(name) {
-            for (a, b) in scores(&image, &text).iter().zip(scores(&image_again, &text)) {
-                assert!((a - b).abs() <= 1e-4 * (1.0 + a.abs()), "{name}, {text:?}: {a} {b}");
+            for (a, b) in scores(&image, &text)
+                .iter()
+                .zip(scores(&image_again, &text))
+            {
+                assert!(
+                    (a - b).abs() <= 1e-4 * (1.0 + a.abs()),
+                    "{name}, {text:?}: {a} {b}"
+                );
             }
         }
-        let config: Value = serde_json::from_slice(&fs::read(target.join("config.json")).unwrap()).unwrap();
+        let config: Value =
+            serde_json::from_slice(&fs::read(target.join("config.json")).unwrap()).unwrap();
         assert_eq!(config["head_config"]["n_layers"], head.layers.len());
     }
 }
@@ -149,7 +201,12 @@ fn a_head_beside_its_base_goes_into_a_folder() {
     // What lies behind a file in its flash partition.
     file.extend([0xFF; 7]);
     assert_eq!(read_head(&file, "h.fvhead".as_ref(), &base).unwrap(), head);
-    assert!(read_classifier(&base, "base".as_ref()).unwrap().head.is_none());
+    assert!(
+        read_classifier(&base, "base".as_ref())
+            .unwrap()
+            .head
+            .is_none()
+    );
     let other = write_image(&model, &options(Codec::Int4), &Silent).unwrap();
     let error = read_head(&file, "h.fvhead".as_ref(), &other).unwrap_err();
     assert!(error.to_string().starts_with("h.fvhead: "), "{error}");
@@ -164,13 +221,21 @@ fn images_with_rows_of_ngrams_become_no_folder() {
     let (Pipeline { model, .. }, head) = read("softmax");
     let table = NGramTable::new(PAIRS, 16, &[1, 2]).unwrap();
     let rows = vec![0.5; 2 * model.dims];
-    let ngrams = NGrams { table: &table, rows: &rows };
+    let ngrams = NGrams {
+        table: &table,
+        rows: &rows,
+    };
     let mut options = options(Codec::Int8);
     options.quantization.rotation = Rotation::None;
     for head in [None, Some(&head)] {
         let image = write_classifier(&model, Some(ngrams), head, &options, &Silent).unwrap();
-        let error = read_classifier(&image, "c.fvec".as_ref()).unwrap_err().to_string();
-        assert!(error.starts_with("c.fvec: ") && error.contains("n-grams"), "{error}");
+        let error = read_classifier(&image, "c.fvec".as_ref())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("c.fvec: ") && error.contains("n-grams"),
+            "{error}"
+        );
         assert!(read_image(&image, "c.fvec".as_ref()).is_err());
     }
 }
@@ -181,7 +246,10 @@ fn int8_folders_keep_no_scale_that_a_head_needs() {
     let (Pipeline { model, head }, _) = read("sigmoid");
     let target = place.path().join("folder");
     let error = model2vec::write_pipeline(&model, head.as_ref(), &target, RowType::I8).unwrap_err();
-    assert!(error.to_string().contains("scale") && !target.exists(), "{error}");
+    assert!(
+        error.to_string().contains("scale") && !target.exists(),
+        "{error}"
+    );
     let (Pipeline { model, head }, _) = read("softmax");
     model2vec::write_pipeline(&model, head.as_ref(), &target, RowType::I8).unwrap();
 }
@@ -189,7 +257,12 @@ fn int8_folders_keep_no_scale_that_a_head_needs() {
 /// A copy of the softmax folder with its config changed.
 fn changed(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
-    for file in ["config.json", "model.safetensors", "head.safetensors", "tokenizer.json"] {
+    for file in [
+        "config.json",
+        "model.safetensors",
+        "head.safetensors",
+        "tokenizer.json",
+    ] {
         fs::copy(folder("softmax").join(file), place.path().join(file)).unwrap();
     }
     let path = place.path().join("config.json");
@@ -202,20 +275,38 @@ fn changed(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
 #[test]
 fn heads_that_no_image_holds_are_refused() {
     let error = read_path(&folder("three-layers")).unwrap_err().to_string();
-    assert!(error.contains("config.json") && error.contains("3 layers"), "{error}");
+    assert!(
+        error.contains("config.json") && error.contains("3 layers"),
+        "{error}"
+    );
 
     type Change = fn(&mut Value);
     let changes: [(Change, &str); 10] = [
-        (|c| c["head_config"]["activation"] = json!("tanh"), "activation"),
+        (
+            |c| c["head_config"]["activation"] = json!("tanh"),
+            "activation",
+        ),
         (|c| c["head_config"]["n_layers"] = json!("1"), "n_layers"),
         (|c| c["head_config"]["n_layers"] = json!(0), "0 layers"),
         (|c| c["head_config"]["n_layers"] = json!(2), "head.1.weight"),
         (|c| c["head_config"]["classes"] = json!("a"), "list"),
-        (|c| c["head_config"]["classes"] = json!(["a", "b"]), "4 outputs"),
+        (
+            |c| c["head_config"]["classes"] = json!(["a", "b"]),
+            "4 outputs",
+        ),
         (|c| c["head_config"]["classes"][2] = json!(["a"]), "string"),
-        (|c| c["head_config"]["classes"][2] = json!("weather"), "twice"),
-        (|c| c["head_config"]["classes"][2] = json!("a\nb"), "control"),
-        (|c| drop(c.as_object_mut().unwrap().remove("head_config")), "head_config"),
+        (
+            |c| c["head_config"]["classes"][2] = json!("weather"),
+            "twice",
+        ),
+        (
+            |c| c["head_config"]["classes"][2] = json!("a\nb"),
+            "control",
+        ),
+        (
+            |c| drop(c.as_object_mut().unwrap().remove("head_config")),
+            "head_config",
+        ),
     ];
     for (change, word) in changes {
         let error = read_path(changed(change).path()).unwrap_err().to_string();
@@ -232,12 +323,21 @@ fn heads_whose_files_do_not_fit_are_refused() {
     assert!(matches!(read_path(place.path()), Err(Error::Tensor { .. })));
     fs::copy(folder("sigmoid").join("head.safetensors"), &head).unwrap();
     let error = read_path(place.path()).unwrap_err().to_string();
-    assert!(error.contains("3 outputs") || error.contains("5 outputs"), "{error}");
+    assert!(
+        error.contains("3 outputs") || error.contains("5 outputs"),
+        "{error}"
+    );
     let bytes = fs::read(folder("softmax").join("head.safetensors")).unwrap();
     fs::write(&head, &bytes[..bytes.len() - 1]).unwrap();
-    assert!(matches!(read_path(place.path()), Err(Error::Tensors { .. })));
+    assert!(matches!(
+        read_path(place.path()),
+        Err(Error::Tensors { .. })
+    ));
     fs::remove_file(&head).unwrap();
-    assert!(matches!(read_path(place.path()), Err(Error::MissingFile { .. })));
+    assert!(matches!(
+        read_path(place.path()),
+        Err(Error::MissingFile { .. })
+    ));
 }
 
 #[test]
@@ -247,7 +347,10 @@ fn folders_without_a_head_of_this_format_say_what_they_are() {
     assert!(read_path(place.path()).unwrap().head.is_none());
     fs::write(place.path().join("pipeline.skops"), "zip").unwrap();
     let error = read_path(place.path()).unwrap_err().to_string();
-    assert!(error.contains("pipeline.skops") && error.contains("0.10"), "{error}");
+    assert!(
+        error.contains("pipeline.skops") && error.contains("0.10"),
+        "{error}"
+    );
     // A regression of none but the rows.
     let plain = json!({"n_layers": 0, "activation": "identity", "classes": null});
     let place = changed(|config| config["head_config"] = plain);

@@ -31,7 +31,13 @@ impl Layer {
             let largest = of_output.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
             let step = largest / 127.0;
             scales.push(step);
-            let integer = |w: &f32| if step > 0.0 { (w / step).round() as i8 } else { 0 };
+            let integer = |w: &f32| {
+                if step > 0.0 {
+                    (w / step).round() as i8
+                } else {
+                    0
+                }
+            };
             integers.extend(of_output.iter().map(integer));
         }
         Self {

@@ -50,7 +50,9 @@ pub fn read_classifier(bytes: &[u8], path: &Path) -> Result<Pipeline> {
     let section = image.find(SectionKind::Head);
     Ok(Pipeline {
         model,
-        head: section.map(|section| head_parts(section, path)).transpose()?,
+        head: section
+            .map(|section| head_parts(section, path))
+            .transpose()?,
     })
 }
 

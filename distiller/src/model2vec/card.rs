@@ -45,7 +45,11 @@ pub(super) fn model_card(model: &StaticModel, head: Option<&HeadParts>, name: &s
     }
     let (import, class, call) = match head {
         None => ("model2vec", "StaticModel", "embeddings = model.encode"),
-        Some(_) => ("model2vec.inference", "StaticModelPipeline", "labels = model.predict"),
+        Some(_) => (
+            "model2vec.inference",
+            "StaticModelPipeline",
+            "labels = model.predict",
+        ),
     };
     card += &format!("\n```python\nfrom {import} import {class}\n\n");
     card += &format!("model = {class}.from_pretrained(\"path/to/this/folder\")\n");

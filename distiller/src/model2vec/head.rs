@@ -44,8 +44,12 @@ pub(super) fn read(folder: &Path, config_path: &Path, dims: usize) -> Result<Opt
             Ok(None)
         };
     }
-    let config = config.ok_or_else(|| wrong(format!("no head_config, but there is {FILE} beside it")))?;
-    let task = match config.get("activation").map_or(Some("identity"), Value::as_str) {
+    let config =
+        config.ok_or_else(|| wrong(format!("no head_config, but there is {FILE} beside it")))?;
+    let task = match config
+        .get("activation")
+        .map_or(Some("identity"), Value::as_str)
+    {
         Some("softmax") => Task::Softmax,
         Some("sigmoid") => Task::Sigmoid,
         Some("identity") => Task::Regression,
@@ -121,21 +125,38 @@ fn labels(classes: Option<&Value>, outputs: usize) -> std::result::Result<Vec<St
     let name = |class: &Value| match class {
         Value::String(name) => Ok(name.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(class.to_string()),
-        _ => Err(format!("head_config.classes has {class}; a label is a string or a number")),
+        _ => Err(format!(
+            "head_config.classes has {class}; a label is a string or a number"
+        )),
     };
     classes.iter().map(name).collect()
 }
 
 /// A head's weights and biases in f32.
 pub(super) fn tensors(head: &HeadParts) -> Vec<Part<String>> {
-    let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let bytes = |values: &[f32]| {
+        values
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
     let parts = head.layers.iter().enumerate().flat_map(|(number, layer)| {
         let outputs = layer.biases.len();
         let weights = layer.to_floats();
         let shape = vec![outputs, weights.len() / outputs.max(1)];
         [
-            (format!("head.{number}.weight"), Dtype::F32, shape, bytes(&weights)),
-            (format!("head.{number}.bias"), Dtype::F32, vec![outputs], bytes(&layer.biases)),
+            (
+                format!("head.{number}.weight"),
+                Dtype::F32,
+                shape,
+                bytes(&weights),
+            ),
+            (
+                format!("head.{number}.bias"),
+                Dtype::F32,
+                vec![outputs],
+                bytes(&layer.biases),
+            ),
         ]
     });
     parts.collect()

@@ -57,7 +57,8 @@ pub fn write_pipeline(
     if let Some(head) = head {
         // Checks all that an image would.
         head.section(model.dims)?;
-        let scaled = model.normalize || row_type != RowType::I8 || model.rows.row_type() == row_type;
+        let scaled =
+            model.normalize || row_type != RowType::I8 || model.rows.row_type() == row_type;
         if !scaled {
             let what = "a head over embeddings that are not normalised needs the rows' scale, which a Model2Vec folder has \
                         no place for with int8; store the rows as f32 or f16";

@@ -209,7 +209,9 @@ impl<'a> Target<'a> {
                 (path, String::new())
             }
         };
-        let labels = head.map_or(String::new(), |head| format!(", {} labels", head.labels.len()));
+        let labels = head.map_or(String::new(), |head| {
+            format!(", {} labels", head.labels.len())
+        });
         eprintln!(
             "{}: {} tokens, {} dimensions{labels}{bytes}",
             path.display(),
