@@ -22,8 +22,8 @@ pub const LONGEST_TOKEN: usize = 4096;
 ///
 /// # Errors
 ///
-/// [`Error::Image`] names `path` and what is wrong with the image; [`Error::Model`] if it is a classifier's, whose
-/// head and n-grams a model has no place for.
+/// [`Error::Image`] names `path` and what is wrong with the image; [`Error::Model`] if it has a head, for which there is
+/// [`read_classifier`], or n-grams, which a model has no place for.
 pub fn read_image(bytes: &[u8], path: &Path) -> Result<StaticModel> {
     let image_error = damaged(path);
     let image = Image::parse(bytes).map_err(image_error)?;
@@ -60,8 +60,7 @@ pub fn read_classifier(bytes: &[u8], path: &Path) -> Result<Pipeline> {
 ///
 /// # Errors
 ///
-/// [`Error::Image`] names `path` and what is wrong with the file, or that it is another image's; [`flashvec::Error`] of `base`
-/// are named likewise.
+/// [`Error::Image`] names `path` and what is wrong with the file or with `base`, or that the file is another image's.
 pub fn read_head(file: &[u8], path: &Path, base: &[u8]) -> Result<HeadParts> {
     let base = flashvec::Model::from_bytes(base).map_err(damaged(path))?;
     flashvec::Head::from_bytes(file, &base).map_err(damaged(path))?;

@@ -44,7 +44,8 @@ const LAYOUTS: [Layout; 3] = [
     },
 ];
 
-/// Reads the Model2Vec model `name`: a folder, or `org/name` on the Hugging Face hub. A path that exists wins.
+/// Reads the Model2Vec model `name`: a folder, or `org/name` on the Hugging Face hub. A path that exists wins. Of a classifier
+/// it is the model without the head.
 ///
 /// # Errors
 /// [`Error::MissingFile`], [`Error::Json`], [`Error::Tensors`] or [`Error::Io`] if a file is missing or
