@@ -24,7 +24,7 @@ pub use distill::{DistillOptions, distill};
 pub use error::{Error, Result};
 pub use flashvec_support::{Bar, Progress, Silent, progress};
 pub use labelled::{LabelledTexts, Targets};
-pub use model::{Provenance, Rows, StaticModel};
+pub use model::{Pipeline, Provenance, Rows, StaticModel};
 pub use quantize::{Quantization, Rotation, RowScale};
 pub use source::{Prompt, TeacherSource};
 #[cfg(feature = "libtorch")]

@@ -4,6 +4,7 @@ use half::f16;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::image::HeadParts;
 
 /// Most tokens of a text that count unless a model says otherwise: Model2Vec's default.
 pub const DEFAULT_MAX_LENGTH: usize = 512;
@@ -34,6 +35,13 @@ pub struct StaticModel {
     /// Most tokens of a text that count (usually [`DEFAULT_MAX_LENGTH`]); `None`: no limit.
     pub max_length: Option<usize>,
     pub provenance: Provenance,
+}
+
+/// A model, and the head behind it if it is a classifier.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    pub model: StaticModel,
+    pub head: Option<HeadParts>,
 }
 
 /// Where a model came from.

@@ -1,11 +1,12 @@
-//! Model2Vec folders: `config.json`, `model.safetensors`, `tokenizer.json`.
+//! Model2Vec folders: `config.json`, `model.safetensors`, `tokenizer.json`; of a classifier `head.safetensors` too.
 
 mod card;
+mod head;
 mod read;
 mod write;
 
-pub use read::read;
-pub use write::{check_target, write};
+pub use read::{read, read_pipeline};
+pub use write::{check_target, write, write_pipeline};
 
 use half::f16;
 

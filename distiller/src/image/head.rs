@@ -21,6 +21,41 @@ pub struct Layer {
     pub biases: Vec<f32>,
 }
 
+impl Layer {
+    /// A layer of floats, each output's weights rounded to its own scale. `weights` are output by output, `inputs` each,
+    /// at least one; `biases` one an output.
+    pub fn from_floats(weights: &[f32], inputs: usize, biases: &[f32]) -> Self {
+        let (mut integers, mut scales) = (Vec::with_capacity(weights.len()), Vec::new());
+        for of_output in weights.chunks_exact(inputs) {
+            let largest = of_output.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
+            let step = largest / 127.0;
+            scales.push(step);
+            let integer = |w: &f32| {
+                if step > 0.0 {
+                    (w / step).round() as i8
+                } else {
+                    0
+                }
+            };
+            integers.extend(of_output.iter().map(integer));
+        }
+        Self {
+            weights: integers,
+            scales,
+            biases: biases.to_vec(),
+        }
+    }
+
+    /// The weights as floats, output by output.
+    pub fn to_floats(&self) -> Vec<f32> {
+        let inputs = self.weights.len().checked_div(self.scales.len());
+        let rows = self.weights.chunks_exact(inputs.unwrap_or(0).max(1));
+        rows.zip(&self.scales)
+            .flat_map(|(row, scale)| row.iter().map(move |&w| f32::from(w) * scale))
+            .collect()
+    }
+}
+
 /// A head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadParts {

@@ -18,7 +18,7 @@ use flashvec::{Codec, Header, Pooling, Provenance, WordPiece};
 
 pub use head::{HeadParts, Layer};
 pub use ngrams::NGramTable;
-pub use read::read_image;
+pub use read::{read_classifier, read_head, read_image};
 pub use rows::MAX_INTEGER_TOKENS;
 pub use tokenizer::WordPieceTokenizer;
 pub(crate) use tokenizer::model_kind;
@@ -65,11 +65,31 @@ pub fn write_image(
     options: &ImageOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<u8>> {
-    write_classifier(model, None, None, options, progress)
+    write(model, None, None, Characters::All, options, progress)
+}
+
+/// Compiles a model and a head, if there is one, into an image that knows every character that the tokenizer does. With a
+/// head, rows are not rotated, whatever `options` say.
+///
+/// # Errors
+///
+/// Those of [`write_classifier`].
+pub fn write_pipeline(
+    model: &StaticModel,
+    head: Option<&HeadParts>,
+    options: &ImageOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<u8>> {
+    let mut options = options.clone();
+    if head.is_some() {
+        options.quantization.rotation = Rotation::None;
+    }
+    write(model, None, head, Characters::All, &options, progress)
 }
 
 /// Compiles a classifier into an image: a model, whose rows are those of tokens; n-grams that have rows as well; and the
-/// head. Either may be missing.
+/// head. Either may be missing. With a head, characters of scripts that the vocabulary has none of are all unknown,
+/// which shortens the character map; [`write_pipeline`] keeps it whole.
 ///
 /// Rows are quantised as [`RowQuantizer`](crate::quantize::RowQuantizer) does it for the rows of all tokens, by id, and of
 /// n-grams, by hash, with [`most_rows`](flashvec::ngrams_layout::most_rows) of the image's
@@ -84,6 +104,29 @@ pub fn write_classifier(
     model: &StaticModel,
     ngrams: Option<NGrams<'_>>,
     head: Option<&HeadParts>,
+    options: &ImageOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<u8>> {
+    let characters = match head {
+        None => Characters::All,
+        Some(_) => Characters::OfScripts,
+    };
+    write(model, ngrams, head, characters, options, progress)
+}
+
+/// Which characters an image tells apart.
+#[derive(Clone, Copy)]
+enum Characters {
+    All,
+    /// Those of scripts that the vocabulary has some of.
+    OfScripts,
+}
+
+fn write(
+    model: &StaticModel,
+    ngrams: Option<NGrams<'_>>,
+    head: Option<&HeadParts>,
+    characters: Characters,
     options: &ImageOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<u8>> {
@@ -112,9 +155,9 @@ pub fn write_classifier(
         .iter()
         .filter_map(|&id| tokenizer.tokens[id as usize].bytes().next())
         .collect();
-    let mappings = match head {
-        None => charmap::compile(&tokenizer)?,
-        Some(_) => charmap::compile_scripts(&tokenizer)?,
+    let mappings = match characters {
+        Characters::All => charmap::compile(&tokenizer)?,
+        Characters::OfScripts => charmap::compile_scripts(&tokenizer)?,
     };
     let char_map = charmap_section::write(&mappings, &trie.codes, &added_bytes)?;
     let mut new_ids = vec![0_u32; trie.order.len()];

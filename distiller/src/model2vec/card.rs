@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use crate::StaticModel;
+use crate::image::HeadParts;
 
 /// `README.md` with the front matter that the Hugging Face hub and Python's Model2Vec read.
-pub(super) fn model_card(model: &StaticModel, name: &str) -> String {
+pub(super) fn model_card(model: &StaticModel, head: Option<&HeadParts>, name: &str) -> String {
     // A JSON string is a YAML string, whatever is in it.
     let quoted = |text: &str| Value::from(text).to_string();
     let provenance = &model.provenance;
@@ -22,8 +23,12 @@ pub(super) fn model_card(model: &StaticModel, name: &str) -> String {
     }
     card += "tags:\n- embeddings\n- static-embeddings\n- sentence-transformers\n---\n\n";
     card += &format!("# {name}\n\n");
+    let kind = match head {
+        None => "A static embedding model".to_owned(),
+        Some(head) => format!("A text classifier with {} outputs", head.labels.len()),
+    };
     card += &format!(
-        "A static embedding model in [Model2Vec](https://github.com/MinishLab/model2vec)'s format: {} tokens, {} \
+        "{kind} in [Model2Vec](https://github.com/MinishLab/model2vec)'s format: {} tokens, {} \
          dimensions.\n",
         model.token_count(),
         model.dims
@@ -38,8 +43,16 @@ pub(super) fn model_card(model: &StaticModel, name: &str) -> String {
         }
         card += ".\n";
     }
-    card += "\n```python\nfrom model2vec import StaticModel\n\n";
-    card += "model = StaticModel.from_pretrained(\"path/to/this/folder\")\n";
-    card += "embeddings = model.encode([\"A sentence to embed.\"])\n```\n";
+    let (import, class, call) = match head {
+        None => ("model2vec", "StaticModel", "embeddings = model.encode"),
+        Some(_) => (
+            "model2vec.inference",
+            "StaticModelPipeline",
+            "labels = model.predict",
+        ),
+    };
+    card += &format!("\n```python\nfrom {import} import {class}\n\n");
+    card += &format!("model = {class}.from_pretrained(\"path/to/this/folder\")\n");
+    card += &format!("{call}([\"A sentence.\"])\n```\n");
     card
 }

@@ -10,7 +10,9 @@ use crate::files::read_json;
 use crate::model::DEFAULT_MAX_LENGTH;
 use crate::source::{fetch_from_hub, front_matter};
 use crate::tensors::{TensorFile, values};
-use crate::{Error, Provenance, Result, Rows, StaticModel};
+use crate::{Error, Pipeline, Provenance, Result, Rows, StaticModel};
+
+use super::head;
 
 /// Where the parts of a model lie in its folder.
 struct Layout {
@@ -42,27 +44,49 @@ const LAYOUTS: [Layout; 3] = [
     },
 ];
 
-/// Reads the Model2Vec model `name`: a folder, or `org/name` on the Hugging Face hub. A path that exists wins.
+/// Reads the Model2Vec model `name`: a folder, or `org/name` on the Hugging Face hub. A path that exists wins. Of a classifier
+/// it is the model without the head.
 ///
 /// # Errors
 /// [`Error::MissingFile`], [`Error::Json`], [`Error::Tensors`] or [`Error::Io`] if a file is missing or
 /// broken; [`Error::Tensor`] if rows, weights or mapping have the wrong type or shape, a value that is
 /// not finite, or do not fit the tokenizer; [`Error::Fetch`] or [`Error::Source`] if `name` cannot be found.
 pub fn read(name: &str) -> Result<StaticModel> {
-    let folder = if Path::new(name).exists() {
-        PathBuf::from(name)
-    } else {
-        fetch(name)?
-    };
-    read_folder(&folder, name)
+    read_folder(&find(name, &["README.md"])?, name)
 }
 
-/// Fetches the files of the first layout that the hub has all of.
-fn fetch(name: &str) -> Result<PathBuf> {
+/// Reads a model as [`read`](fn@read) does, and the head in the folder if it is a classifier's, as Python's
+/// `StaticModelPipeline` saves it. The head's weights are rounded to 8 bits, each output's by its own scale; labels that are
+/// numbers become their digits, outputs without labels are called by their numbers, from 0.
+///
+/// # Errors
+/// Those of [`read`](fn@read), of the head's files too; [`Error::Config`] for a head that an image cannot hold or one of a
+/// version of Model2Vec before 0.10.
+pub fn read_pipeline(name: &str) -> Result<Pipeline> {
+    let folder = find(name, &["README.md", head::FILE, head::OLD_FILE])?;
+    let model = read_folder(&folder, name)?;
+    let config = folder.join(find_layout(&folder)?.config);
+    Ok(Pipeline {
+        head: head::read(&folder, &config, model.dims)?,
+        model,
+    })
+}
+
+/// The folder of this name, or with what the hub has under it.
+fn find(name: &str, optional: &[&str]) -> Result<PathBuf> {
+    if Path::new(name).exists() {
+        Ok(PathBuf::from(name))
+    } else {
+        fetch(name, optional)
+    }
+}
+
+/// Fetches the files of the first layout that the hub has all of, and those of `optional` that it has.
+fn fetch(name: &str, optional: &[&str]) -> Result<PathBuf> {
     let [first, others @ ..] = &LAYOUTS;
     let of = |layout: &Layout| {
         let files = [layout.config, layout.tokenizer, layout.tensors];
-        fetch_from_hub(name, &files, &["README.md"])
+        fetch_from_hub(name, &files, optional)
     };
     let refused = match of(first) {
         Err(error @ Error::Absent { .. }) => error,

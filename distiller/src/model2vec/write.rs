@@ -9,14 +9,16 @@ use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
 use super::read::token_count;
-use super::{RowType, card};
+use super::{RowType, card, head};
 use crate::files::{publish, read_json, temporary_beside};
+use crate::image::HeadParts;
 use crate::{Error, Result, Rows, StaticModel};
 
 /// Files of a Model2Vec folder. A folder that holds anything else is not replaced.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "README.md",
     "config.json",
+    head::FILE,
     "model.safetensors",
     "modules.json",
     "tokenizer.json",
@@ -34,8 +36,37 @@ const UNLIMITED: u32 = 1_000_000;
 /// [`Error::WontReplace`] if something else is at `folder`; [`Error::Model`] if the model's parts do not
 /// fit each other or its rows `row_type`; [`Error::Io`].
 pub fn write(model: &StaticModel, folder: &Path, row_type: RowType) -> Result<()> {
+    write_pipeline(model, None, folder, row_type)
+}
+
+/// Writes `model` as [`write`](fn@write) does, with a head if there is one: a folder that Python's
+/// `StaticModelPipeline.from_pretrained` loads. Labels are strings; Python takes no notice of
+/// [`out_of_scope`](HeadParts::out_of_scope), which [`read_pipeline`](super::read_pipeline) finds again.
+///
+/// # Errors
+/// Those of [`write`](fn@write); [`Error::Model`] for a head that does not fit the model, or one over rows that lose their
+/// scale as `row_type`.
+pub fn write_pipeline(
+    model: &StaticModel,
+    head: Option<&HeadParts>,
+    folder: &Path,
+    row_type: RowType,
+) -> Result<()> {
     check_target(folder)?;
     check_model(model)?;
+    if let Some(head) = head {
+        // Checks all that an image would.
+        head.section(model.dims)?;
+        let scaled =
+            model.normalize || row_type != RowType::I8 || model.rows.row_type() == row_type;
+        if !scaled {
+            let what = "a head over embeddings that are not normalised needs the rows' scale, which a Model2Vec folder has \
+                        no place for with int8; store the rows as f32 or f16";
+            return Err(Error::Model {
+                what: what.to_owned(),
+            });
+        }
+    }
     let work = temporary_beside(folder)?;
     let made = work.path().join("model");
     fs::create_dir(&made).map_err(Error::io(&made))?;
@@ -45,13 +76,15 @@ pub fn write(model: &StaticModel, folder: &Path, row_type: RowType) -> Result<()
     };
     put("model.safetensors", &tensors(model, row_type)?)?;
     put("tokenizer.json", model.tokenizer.to_string().as_bytes())?;
-    put(
-        "config.json",
-        format!("{:#}\n", config(model, row_type)).as_bytes(),
-    )?;
+    let mut config = config(model, row_type);
+    if let Some(parts) = head {
+        put(head::FILE, &serialize(&head::tensors(parts))?)?;
+        config["head_config"] = head::config(parts);
+    }
+    put("config.json", format!("{config:#}\n").as_bytes())?;
     put("modules.json", format!("{:#}\n", modules(model)).as_bytes())?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    put("README.md", card::model_card(model, &name).as_bytes())?;
+    put("README.md", card::model_card(model, head, &name).as_bytes())?;
     publish(&made, folder)
 }
 
@@ -182,12 +215,19 @@ fn tensors(model: &StaticModel, row_type: RowType) -> Result<Vec<u8>> {
             .collect();
         parts.push(("mapping", Dtype::I64, vec![mapping.len()], bytes));
     }
+    serialize(&parts)
+}
+
+/// A tensor: name, type, shape, bytes.
+pub(super) type Part<S> = (S, Dtype, Vec<usize>, Vec<u8>);
+
+fn serialize<S: AsRef<str> + Ord + std::fmt::Display>(parts: &[Part<S>]) -> Result<Vec<u8>> {
     let failed = |e: safetensors::SafeTensorError| Error::Model {
         what: e.to_string(),
     };
     let views = parts.iter().map(|(name, dtype, shape, bytes)| {
         TensorView::new(*dtype, shape.clone(), bytes)
-            .map(|view| (*name, view))
+            .map(|view| (name, view))
             .map_err(failed)
     });
     let views = views.collect::<Result<Vec<_>>>()?;

@@ -184,6 +184,9 @@ pub(super) struct Score {
     pub(super) accuracy: f64,
 }
 
+/// What goes into or comes out of each layer, for one text.
+type Activations = Vec<Vec<f32>>;
+
 /// A network as it was when it told held-out texts best.
 struct Best {
     loss: f64,
@@ -371,7 +374,7 @@ impl Network {
     ) {
         let dims = self.dims();
         // Of each text what layers read, and the gradients for what they wrote, the last first.
-        let passes: Vec<(Vec<Vec<f32>>, Vec<Vec<f32>>)> = batch
+        let passes: Vec<(Activations, Activations)> = batch
             .par_iter()
             .zip(kept)
             .with_min_len(4)

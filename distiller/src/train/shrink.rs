@@ -496,35 +496,15 @@ impl Calibration {
     fn layers(&self, layers: &[Dense]) -> Vec<Layer> {
         let last = layers.len() - 1;
         let stored = |(at, layer): (usize, &Dense)| {
-            let factor = |output: usize| {
-                if at == last {
-                    self.factors[output]
-                } else {
-                    1.0
+            let mut stored = Layer::from_floats(layer.weights(), layer.inputs, layer.biases());
+            if at == last {
+                let parameters = stored.scales.iter_mut().zip(&mut stored.biases);
+                for ((scale, bias), factor) in parameters.zip(&self.factors) {
+                    *scale *= factor;
+                    *bias = *bias * factor + self.shift;
                 }
-            };
-            let shift = if at == last { self.shift } else { 0.0 };
-            let (mut weights, mut scales) = (Vec::new(), Vec::new());
-            for (output, of_output) in layer.weights().chunks_exact(layer.inputs).enumerate() {
-                let largest = of_output.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
-                let step = largest / 127.0;
-                scales.push(step * factor(output));
-                weights.extend(of_output.iter().map(|w| {
-                    if step > 0.0 {
-                        (w / step).round() as i8
-                    } else {
-                        0
-                    }
-                }));
             }
-            let biases = layer.biases().iter().enumerate();
-            Layer {
-                weights,
-                scales,
-                biases: biases
-                    .map(|(output, bias)| bias * factor(output) + shift)
-                    .collect(),
-            }
+            stored
         };
         layers.iter().enumerate().map(stored).collect()
     }

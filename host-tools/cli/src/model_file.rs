@@ -7,7 +7,7 @@ use flashvec::{ImageFile, Model};
 
 use crate::error::{Error, Result};
 #[cfg(feature = "distiller")]
-pub use made::{codec_of, image_options};
+pub use made::{codec_of, image_codec, image_options};
 
 /// What a MODEL argument is.
 #[cfg(feature = "distiller")]
@@ -103,17 +103,18 @@ mod made {
     use std::path::Path;
 
     use flashvec::Codec;
-    use flashvec_distiller::image::{ImageOptions, write_image};
-    use flashvec_distiller::{Quantization, Rows, StaticModel, model2vec};
+    use flashvec_distiller::image::{HeadParts, ImageOptions, write_pipeline};
+    use flashvec_distiller::{Pipeline, Quantization, Rows, StaticModel, model2vec};
     use flashvec_support::Bar;
 
     use crate::error::Result;
 
     /// The image of a Model2Vec folder.
     pub fn image(path: &Path) -> Result<Vec<u8>> {
-        let model = model2vec::read(&path.to_string_lossy())?;
-        let options = image_options(codec_of(&model));
-        Ok(write_image(&model, &options, &Bar::default())?)
+        let Pipeline { model, head } = model2vec::read_pipeline(&path.to_string_lossy())?;
+        let head = head.as_ref();
+        let options = image_options(image_codec(&model, head));
+        Ok(write_pipeline(&model, head, &options, &Bar::default())?)
     }
 
     /// The codec that keeps a model's rows as they are stored.
@@ -122,6 +123,14 @@ mod made {
             Rows::F32(_) => Codec::F32,
             Rows::F16(_) => Codec::F16,
             Rows::I8(_) => Codec::Int8,
+        }
+    }
+
+    /// The codec that keeps a model's rows as an image can have them: a head needs integers.
+    pub fn image_codec(model: &StaticModel, head: Option<&HeadParts>) -> Codec {
+        match head {
+            None => codec_of(model),
+            Some(_) => Codec::Int8,
         }
     }
 

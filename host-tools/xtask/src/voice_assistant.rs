@@ -31,7 +31,7 @@ pub fn test(toolchain: &Toolchain, accept: bool) -> Result<()> {
     let texts = shell::scratch_dir()?.join("snips.txt");
     shell::write(&texts, lines)?;
     let texts = inputs::texts(Some(&texts))?;
-    let expected = inputs::host_results(&shell::root().join(MODEL), &texts, true)?;
+    let expected = inputs::host_results("host_bits", &shell::root().join(MODEL), &texts, true)?;
     let session = shell::scratch_dir()?.join("snips-session.txt");
     shell::write(&session, typed(&samples))?;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use flashvec::Codec;
 use flashvec_distiller::files::{OutputFile, write_file};
-use flashvec_distiller::image::{ImageOptions, WordPieceTokenizer, write_image};
+use flashvec_distiller::image::{HeadParts, ImageOptions, WordPieceTokenizer, write_pipeline};
 use flashvec_distiller::model2vec::{self, RowType};
 use flashvec_distiller::pca::Dims;
 use flashvec_distiller::quantize::parse_codec;
@@ -150,7 +150,7 @@ pub fn run(args: &Args) -> Result<()> {
             .flash
             .write(&model, by_hand, &args.text.corpus, &args.output);
     }
-    target.write(&model, &args.flash.image_options(codec))
+    target.write(&model, None, &args.flash.image_options(codec))
 }
 
 /// Where a model goes.
@@ -192,20 +192,28 @@ impl<'a> Target<'a> {
         }
     }
 
-    pub fn write(&self, model: &StaticModel, options: &ImageOptions) -> Result<()> {
+    pub fn write(
+        &self,
+        model: &StaticModel,
+        head: Option<&HeadParts>,
+        options: &ImageOptions,
+    ) -> Result<()> {
         let (path, bytes) = match self {
             Self::Image(path) => {
-                let image = write_image(model, options, &Bar::default())?;
+                let image = write_pipeline(model, head, options, &Bar::default())?;
                 write_file(path, &image)?;
                 (path, format!(", {} bytes", image.len()))
             }
             Self::Folder(path) => {
-                model2vec::write(model, path, row_type(options.codec)?)?;
+                model2vec::write_pipeline(model, head, path, row_type(options.codec)?)?;
                 (path, String::new())
             }
         };
+        let labels = head.map_or(String::new(), |head| {
+            format!(", {} labels", head.labels.len())
+        });
         eprintln!(
-            "{}: {} tokens, {} dimensions{bytes}",
+            "{}: {} tokens, {} dimensions{labels}{bytes}",
             path.display(),
             model.token_count(),
             model.dims

@@ -243,7 +243,7 @@ fn make_model(args: &Args, options: &TrainingOptions, output: &Path) -> Result<(
     }
     let trained = trained.model;
     if !for_flash {
-        return target.write(&trained, &args.flash.image_options(codec));
+        return target.write(&trained, None, &args.flash.image_options(codec));
     }
     let by_hand = ByHand {
         codec: args.codec,
