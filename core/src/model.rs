@@ -149,7 +149,7 @@ impl<'a> Model<'a> {
 
     /// `u32` words of scratch that every call needs: one a dimension, two a character of the
     /// longest word (456 words, 1.8 KB, for 256 dimensions and BERT's 100 characters); of a classifier with
-    /// many labels more, as [`Head::scratch_len`](crate::Head::scratch_len) says.
+    /// many labels more, as `Head::scratch_len` says.
     pub const fn scratch_len(&self) -> usize {
         #[cfg(feature = "classify")]
         if let Some(head) = &self.head {
