@@ -175,22 +175,33 @@ fn add_target(target: &str) -> bool {
     }
 }
 
-/// Installs QEMU's emulation of other machines' programs.
+/// Installs what the boards' tests need: compilers, QEMU, what makes packages.
 pub fn set_up() -> Result<()> {
-    let there = BOARDS
+    say(
+        "set-up for Linux boards",
+        "their programs are built and packaged here, and run in emulation",
+    );
+    set_up_qemu()?;
+    package::set_up()?;
+    BOARDS
         .iter()
-        .all(|board| find_program(board.qemu).is_some());
-    if there {
-        return Ok(());
+        .try_for_each(|board| board.compiler().map(drop))
+}
+
+/// Installs QEMU's emulation of other machines' programs.
+pub fn set_up_qemu() -> Result<()> {
+    for board in &BOARDS {
+        match find_program(board.qemu) {
+            Some(path) => println!("    {}: {}", board.qemu, path.display()),
+            None => return setup::install(&["qemu-user-static"]),
+        }
     }
-    println!("    qemu-user-static runs programs for Arm boards");
-    setup::install(&["qemu-user-static"])
+    Ok(())
 }
 
 /// Builds the program and its package for every board, and compares what it says with what this machine's says.
 pub fn test() -> Result<()> {
     set_up()?;
-    package::set_up()?;
     say(
         "cargo test flashvec without a distiller",
         "what it runs must work, and it must say what it lacks",

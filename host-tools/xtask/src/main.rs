@@ -36,7 +36,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Installs what is missing: bare-metal targets, QEMU, defmt-print.
+    /// Installs what is missing: bare-metal and Linux targets, QEMU, defmt-print, cargo-deb.
     ///
     /// Each step says what it does and why. Bare-metal targets come from rustup; where it cannot download
     /// them, or FLASHVEC_TOOLCHAIN=debian says so, Debian's compiler and library source are installed.
@@ -47,7 +47,8 @@ enum Command {
     ///
     /// Example: cargo xtask demo
     Demo,
-    /// Sets up and runs every test: style, unit tests, device runs, budgets, firmware examples, fuzz smoke.
+    /// Sets up and runs every test: style, unit tests, device runs, budgets, Linux boards and their packages, firmware
+    /// examples, fuzz smoke.
     ///
     /// Example: cargo xtask test
     Test {
@@ -185,7 +186,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Setup => setup::run().map(drop),
+        Command::Setup => setup::run().and_then(|_| boards::set_up()),
         Command::Demo => demo::run(),
         Command::Test { accept } => suite::run(accept),
         Command::BoardTest => boards::test(),

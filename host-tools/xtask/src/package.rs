@@ -178,7 +178,7 @@ pub fn test(architecture: Option<&str>) -> Result<()> {
     if find_program("mmdebstrap").is_none() {
         setup::install(&["mmdebstrap"])?;
     }
-    boards::set_up()?;
+    boards::set_up_qemu()?;
     let program = inputs::command_line()?;
     for board in chosen(architecture)? {
         let package = make(board, &board.build()?)?;

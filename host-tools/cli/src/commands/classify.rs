@@ -1,7 +1,7 @@
 //! `flashvec classify`.
 
 use std::cmp::Ordering;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use flashvec::{Classification, Head, Model, Prediction, Task};
@@ -101,10 +101,10 @@ fn classify(classifier: &Classifier<'_>, args: &Args) -> Result<()> {
         args.threads.count(),
         blocks,
         &Bar::default(),
-        || classifier.scratch(),
-        |scratch, block, lines: &mut Vec<u8>| {
+        || classifier.worker(),
+        |worker, block, lines: &mut Vec<u8>| {
             lines.clear();
-            parser.bytes(block, |text| classifier.line(text, scratch, lines))
+            parser.bytes(block, |text| classifier.line(text, worker, lines))
         },
         |lines| output.write(lines),
     )?;
@@ -118,15 +118,15 @@ fn follow(classifier: &Classifier<'_>, args: &Args) -> Result<()> {
         None => Follow::stdin(),
     };
     let parser = args.texts.parser();
-    let mut scratch = classifier.scratch();
+    let mut worker = classifier.worker();
     let mut lines = Vec::new();
     while let Some(block) = input.next()? {
         lines.clear();
         let classified = parser.bytes(&block, |text| {
-            classifier.line(text, &mut scratch, &mut lines)
+            classifier.line(text, &mut worker, &mut lines)
         });
         // Held until the lines are out, so that no signal cuts one.
-        let mut stdout = std::io::stdout().lock();
+        let mut stdout = io::stdout().lock();
         stdout
             .write_all(&lines)
             .and_then(|()| stdout.flush())
@@ -215,90 +215,106 @@ impl<'m> Classifier<'m> {
         })
     }
 
-    fn scratch(&self) -> Vec<u32> {
-        vec![0; self.head.scratch_len(self.model)]
+    fn worker(&self) -> Worker {
+        Worker {
+            scratch: vec![0; self.head.scratch_len(self.model)],
+            found: Vec::new(),
+        }
     }
 
     /// Appends the line for a text.
-    fn line(&self, text: &[u8], scratch: &mut [u32], out: &mut Vec<u8>) -> Result<()> {
+    fn line(&self, text: &[u8], worker: &mut Worker, out: &mut Vec<u8>) -> Result<()> {
+        let Worker { scratch, found } = worker;
         let classification = self.head.classify_bytes(self.model, text, scratch)?;
-        let mut found = self.found(&classification);
+        self.find(&classification, found);
         let none = found.is_empty();
         if let Some(count) = self.shown {
-            found = ranked(all(&classification));
+            found.clear();
+            found.extend(all(&classification));
+            rank(found);
             found.truncate(count);
         }
-        if self.json {
-            self.json_line(none, &classification, &found, out);
+        let scope_score = classification.scope_score();
+        let written = if self.json {
+            self.json_line(none, scope_score, found, out)
         } else {
-            self.text_line(none, &classification, &found, out);
-        }
-        Ok(())
+            self.text_line(none, scope_score, found, out)
+        };
+        written.map_err(Error::Write)
     }
 
     /// The labels that the text has.
-    fn found(&self, classification: &Classification<'_>) -> Vec<Prediction> {
-        let enough = |found: &Prediction| found.probability >= self.labels[found.label].threshold;
-        match self.head.task() {
-            _ if !classification.is_in_scope() => Vec::new(),
-            Task::Regression => all(classification).collect(),
-            Task::Sigmoid => ranked(all(classification).filter(enough)),
-            _ => classification.best().filter(enough).into_iter().collect(),
+    fn find(&self, classification: &Classification<'_>, found: &mut Vec<Prediction>) {
+        found.clear();
+        if !classification.is_in_scope() {
+            return;
         }
+        match self.head.task() {
+            Task::Regression => found.extend(all(classification)),
+            Task::Sigmoid => {
+                found.extend(all(classification).filter(|found| self.is_enough(found)));
+                rank(found);
+            }
+            _ => found.extend(classification.best().filter(|found| self.is_enough(found))),
+        }
+    }
+
+    fn is_enough(&self, found: &Prediction) -> bool {
+        found.probability >= self.labels[found.label].threshold
     }
 
     fn text_line(
         &self,
         none: bool,
-        classification: &Classification<'_>,
+        scope_score: f32,
         found: &[Prediction],
         out: &mut Vec<u8>,
-    ) {
-        let digits = |value: f32| match self.head.task() {
-            Task::Regression => value.to_string(),
-            _ => format!("{value:.4}"),
-        };
-        let none = none.then(|| ("-", format!("{:.4}", classification.scope_score())));
-        let found = found
-            .iter()
-            .map(|found| (self.labels[found.label].name, digits(found.probability)));
-        for (at, (label, number)) in none.into_iter().chain(found).enumerate() {
-            if at > 0 {
-                out.push(b'\t');
+    ) -> io::Result<()> {
+        if none {
+            write!(out, "-\t{scope_score:.4}")?;
+        }
+        for (at, found) in found.iter().enumerate() {
+            let before = if at > 0 || none { "\t" } else { "" };
+            let label = self.labels[found.label].name;
+            match self.head.task() {
+                Task::Regression => write!(out, "{before}{label}\t{}", found.probability)?,
+                _ => write!(out, "{before}{label}\t{:.4}", found.probability)?,
             }
-            out.extend_from_slice(label.as_bytes());
-            out.push(b'\t');
-            out.extend_from_slice(number.as_bytes());
         }
         out.push(b'\n');
+        Ok(())
     }
 
     fn json_line(
         &self,
         none: bool,
-        classification: &Classification<'_>,
+        scope_score: f32,
         found: &[Prediction],
         out: &mut Vec<u8>,
-    ) {
-        let number = match self.head.task() {
+    ) -> io::Result<()> {
+        let name = match self.head.task() {
             Task::Regression => "value",
             _ => "probability",
         };
-        out.extend_from_slice(format!("{{\"none\":{none},\"scope_score\":").as_bytes());
-        push_number(classification.scope_score(), out);
+        write!(out, "{{\"none\":{none},\"scope_score\":")?;
+        push_number(scope_score, out);
         out.extend_from_slice(b",\"labels\":[");
         for (at, found) in found.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(b"{\"label\":");
-            out.extend_from_slice(self.labels[found.label].json.as_bytes());
-            out.extend_from_slice(format!(",\"{number}\":").as_bytes());
+            let before = if at > 0 { "," } else { "" };
+            let label = &self.labels[found.label].json;
+            write!(out, "{before}{{\"label\":{label},\"{name}\":")?;
             push_number(found.probability, out);
             out.push(b'}');
         }
         out.extend_from_slice(b"]}\n");
+        Ok(())
     }
+}
+
+/// What a thread works with.
+struct Worker {
+    scratch: Vec<u32>,
+    found: Vec<Prediction>,
 }
 
 fn unknown_label(name: &str, args: &Args) -> Error {
@@ -315,11 +331,11 @@ fn all(classification: &Classification<'_>) -> impl Iterator<Item = Prediction> 
 }
 
 /// Most probable first, the first of equal ones first.
-fn ranked(predictions: impl Iterator<Item = Prediction>) -> Vec<Prediction> {
-    let mut ranked: Vec<Prediction> = predictions.collect();
-    let order = |a: &Prediction, b: &Prediction| b.probability.partial_cmp(&a.probability);
-    ranked.sort_by(|a, b| order(a, b).unwrap_or(Ordering::Equal));
-    ranked
+fn rank(found: &mut [Prediction]) {
+    found.sort_by(|a, b| {
+        let falling = b.probability.partial_cmp(&a.probability);
+        falling.unwrap_or(Ordering::Equal)
+    });
 }
 
 /// A number of JSON, which has none that are not finite.

@@ -38,7 +38,7 @@ pub struct Args {
 /// How many threads encode.
 #[derive(clap::Args)]
 pub struct Threads {
-    /// Threads that encode; as many as there are cores if absent. The output is the same
+    /// Threads that work; as many as there are cores if absent. The output is the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
