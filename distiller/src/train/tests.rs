@@ -3,7 +3,7 @@ use ndarray_rand::rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256Plus;
 
 use super::*;
-use crate::{Quantization, Silent, image};
+use crate::{Silent, image};
 
 const PLACES: [&str; 6] = ["kitchen", "bedroom", "garden", "attic", "hall", "cellar"];
 const SONGS: [&str; 6] = ["jazz", "blues", "techno", "polka", "mambo", "swing"];
