@@ -6,6 +6,8 @@ use super::objective::Objective;
 
 /// Between these a temperature is looked for.
 const TEMPERATURES: std::ops::RangeInclusive<f64> = 0.05..=20.0;
+/// Texts that a threshold needs.
+const FEWEST: usize = 20;
 /// Steps of the search, each to 0.618 of the range.
 const STEPS: usize = 40;
 
@@ -44,13 +46,14 @@ pub(super) fn temperature(logits: &[f32], objective: &Objective) -> f32 {
     ((low + high) / 2.0).exp() as f32
 }
 
-/// The scope score, the logarithm of the sum of logits' exponentials, that all but a share of texts reach.
+/// The scope score, the logarithm of the sum of logits' exponentials, that all but a share of texts reach; `None` if they are
+/// too few to tell.
 pub(super) fn scope_threshold(
     logits: &[f32],
     outputs: usize,
     temperature: f32,
     refused: f64,
-) -> f32 {
+) -> Option<f32> {
     let mut scores: Vec<f32> = logits
         .chunks_exact(outputs)
         .map(|logits| {
@@ -61,7 +64,7 @@ pub(super) fn scope_threshold(
         .collect();
     scores.sort_by(f32::total_cmp);
     let at = (scores.len() as f64 * refused) as usize;
-    scores.get(at).copied().unwrap_or(f32::MIN)
+    scores.get(at).copied().filter(|_| scores.len() >= FEWEST)
 }
 
 #[cfg(test)]
@@ -87,11 +90,11 @@ mod tests {
     #[test]
     fn the_threshold_refuses_the_share_asked_for() {
         let logits: Vec<f32> = (0..100).flat_map(|text| [text as f32, 0.0]).collect();
-        let threshold = scope_threshold(&logits, 2, 1.0, 0.05);
+        let threshold = scope_threshold(&logits, 2, 1.0, 0.05).unwrap();
         assert!(
             (threshold - 5.0_f32.exp().ln_1p()).abs() < 1e-3,
             "{threshold}"
         );
-        assert_eq!(scope_threshold(&[], 2, 1.0, 0.05), f32::MIN);
+        assert_eq!(scope_threshold(&logits[..30], 2, 1.0, 0.05), None);
     }
 }

@@ -115,7 +115,7 @@ pub fn train_head(
             texts: &texts,
             objective: &part.1,
         };
-        let watched = held_out.map(|part| Lesson {
+        let watched = held_out.filter(|part| part.0.len() > 0).map(|part| Lesson {
             texts: &others,
             objective: &part.1,
         });
@@ -140,7 +140,8 @@ pub fn train_head(
     let calibration = Calibration {
         factors: vec![standard.deviation / temperature; outputs],
         shift: standard.mean,
-        out_of_scope: refused.map(|share| scope_threshold(&logits, outputs, temperature, share)),
+        out_of_scope: refused
+            .and_then(|share| scope_threshold(&logits, outputs, temperature, share)),
     };
     let head = calibration.head(task, &examples.labels, &network.layers);
     Ok((head, score.map_or(0.0, |Score { accuracy, .. }| accuracy)))

@@ -178,6 +178,14 @@ fn a_smaller_image_than_there_can_be_is_refused() {
     assert!(trained(&train, None, &options).image.len() <= smallest);
 }
 
+#[test]
+fn a_handful_of_texts_is_learned_whole() {
+    let train = commands(1, 5);
+    let made = trained(&train, None, &TrainOptions::new(3000));
+    assert_eq!(accuracy(&made.image, &train), 1.0);
+    assert_eq!(made.out_of_scope, None);
+}
+
 /// Texts with every label whose word they have.
 fn tagged(seed: u64, count: usize) -> LabelledTexts {
     let mut generator = Xoshiro256Plus::seed_from_u64(seed);

@@ -133,7 +133,7 @@ impl Trainer<'_> {
         let temperature = temperature(&best.logits, &held_out.objective);
         let refused = self.options.refused.filter(|_| self.task == Task::Softmax);
         let out_of_scope = refused
-            .map(|share| scope_threshold(&best.logits, self.labels.len(), temperature, share));
+            .and_then(|share| scope_threshold(&best.logits, self.labels.len(), temperature, share));
         let shape = best.shape;
         tried.sort_by_key(|tried| (tried.dims, tried.codec) != (shape.dims, shape.codec));
         let last = match learned {
@@ -252,6 +252,7 @@ impl Trainer<'_> {
         );
         let first_ngram = full.tokens.len() as u32;
         let held_out = held_out.zip(held_out_texts.as_ref());
+        let held_out = held_out.filter(|(_, texts)| texts.len() > 0);
         let held_out = held_out.map(|(part, texts)| part.lesson(texts));
         let mut epochs = stop;
         for member in 0..members as u64 {

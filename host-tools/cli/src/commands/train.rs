@@ -96,7 +96,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     epochs: Option<u16>,
 
-    /// Percentage of texts with a label that may be taken for \"none of these\"; 0: every text gets a label
+    /// Percentage of texts with a label that may be taken for "none of these"; 0: every text gets a label
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = percentage)]
     refuse: f64,
 
@@ -247,7 +247,7 @@ fn report(args: &Args, examples: &LabelledTexts, made: &Trained) {
                 },
             ]
         }));
-        eprint!(
+        eprintln!(
             "tried on texts not learned, the chosen one first:\n{}",
             table(&rows)
         );
