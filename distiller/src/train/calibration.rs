@@ -4,8 +4,9 @@ use flashvec::Task;
 
 use super::objective::Objective;
 
-/// Between these a temperature is looked for.
-const TEMPERATURES: std::ops::RangeInclusive<f64> = 0.05..=20.0;
+/// Between these a temperature is looked for. Where all held-out texts are told right, none is too low for the loss: a few
+/// right ones must not make it sure of everything.
+const TEMPERATURES: std::ops::RangeInclusive<f64> = 0.5..=20.0;
 /// Texts that a threshold needs.
 const FEWEST: usize = 20;
 /// Steps of the search, each to 0.618 of the range.
