@@ -111,6 +111,7 @@ pub struct Trained {
 const HELD_OUT: usize = 10;
 /// Most texts held out.
 const MOST_HELD_OUT: usize = 5000;
+
 /// Trains a classifier.
 ///
 /// `base` has the vocabulary, and rows to begin from; with `random`, only the former. The choices of dimensions, codec,

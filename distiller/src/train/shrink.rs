@@ -40,13 +40,13 @@ pub(super) struct Full {
     pub(super) ngrams: Vec<u32>,
     pub(super) kinds: u8,
     pub(super) splits: Splits,
+    /// How many times the training texts have each row.
+    pub(super) counts: Vec<f32>,
+    /// What is said of each training text, as the objective puts it, row-major.
+    pub(super) said: Vec<f32>,
 }
 
 impl Full {
-    pub(super) fn row_count(&self) -> usize {
-        self.tokens.len() + self.ngrams.len()
-    }
-
     pub(super) fn ngram_rows(&self) -> NGramRows {
         if self.ngrams.is_empty() {
             return NGramRows::None;
@@ -250,12 +250,7 @@ impl Selection {
     ///
     /// # Errors
     /// [`Error::FlashTooSmall`]; those of writing an image.
-    pub(super) fn best(
-        setting: &Setting<'_>,
-        full: &Full,
-        counts: &[f32],
-        shape: Shape,
-    ) -> Result<Self> {
+    pub(super) fn best(setting: &Setting<'_>, full: &Full, shape: Shape) -> Result<Self> {
         let outputs = setting.labels.len();
         let row = shape.codec.row_len(shape.dims) as f64;
         let bytes = |at: usize| {
@@ -268,7 +263,7 @@ impl Selection {
         let gains: Vec<f64> = full
             .contributions
             .chunks_exact(outputs)
-            .zip(counts)
+            .zip(&full.counts)
             .enumerate()
             .map(|(at, (row, &count))| {
                 let squares: f32 = row.iter().map(|x| x * x).sum();

@@ -236,6 +236,8 @@ impl Trainer<'_> {
             ngrams,
             kinds,
             splits,
+            counts: Vec::new(),
+            said: Vec::new(),
         };
         let rows = full.ngram_rows();
         let texts = rows_of(&part.texts, &full.splits, &rows);
@@ -281,6 +283,10 @@ impl Trainer<'_> {
             full.learn(&network, self.task, 1.0 / members as f32);
         }
         self.progress.finish();
+        full.said = full.say(&texts, &part.objective);
+        full.counts = counts(&texts, full.tokens.len() + full.ngrams.len());
+        let of_tokens = full.counts.iter_mut().take(full.tokens.len());
+        of_tokens.for_each(|count| *count = count.max(UNSEEN));
         Ok((full, epochs.unwrap_or(course.epochs)))
     }
 
@@ -386,15 +392,10 @@ impl Trainer<'_> {
 
     /// Makes a small network of the large one, and trains it.
     fn small(&self, full: &Full, part: &Part, held_out: &Part, shape: Shape) -> Result<Small> {
-        let full_texts = rows_of(&part.texts, &full.splits, &full.ngram_rows());
-        let mut counts = counts(&full_texts, full.row_count());
-        counts[..full.tokens.len()]
-            .iter_mut()
-            .for_each(|count| *count = count.max(UNSEEN));
         let setting = self.setting(&part.texts);
-        let selection = Selection::best(&setting, full, &counts, shape)?;
+        let selection = Selection::best(&setting, full, shape)?;
         let outputs = self.labels.len();
-        let (rows, weights) = factorize(&full.contributions, &counts, outputs, shape.dims)?;
+        let (rows, weights) = factorize(&full.contributions, &full.counts, outputs, shape.dims)?;
         let rows = selection.take(&rows, shape.dims);
         let mut generator = Xoshiro256Plus::seed_from_u64(self.options.seed);
         let layers = match shape.hidden {
@@ -409,8 +410,7 @@ impl Trainer<'_> {
                     .collect()
             }
         };
-        let said = full.say(&full_texts, &part.objective);
-        let objective = part.objective.softened(&said, SOFTENED);
+        let objective = part.objective.softened(&full.said, SOFTENED);
         let texts = selection.rows_of(&part.texts);
         let held_out_texts = selection.rows_of(&held_out.texts);
         let lesson = Lesson {
